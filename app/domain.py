@@ -1,0 +1,326 @@
+"""The frozen values of one question's life, in the order in which a turn makes them.
+
+    Question → Intent → Found → Route → Prompt → (Delta…) → Answer → Offer… → Receipt
+
+Principals are strings: `everyone`, `user:<email>` and `group:<namespace>/<name>`, where the namespace is `idp` for the
+identity provider's groups and the connector's id for a source's own. Times are aware, in UTC; durations are seconds unless
+the name says ms; money is US dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any, Literal
+
+EVERYONE = "everyone"
+Json = dict[str, Any]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DataClass(IntEnum):
+    """How sensitive a text is. Higher is stricter; a model's clearance is the highest class it may be sent."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+    RESTRICTED = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, text: str) -> DataClass:
+        """Raises ValueError for a name that is none of the four."""
+        try:
+            return cls[text.strip().upper()]
+        except KeyError:
+            raise ValueError(
+                f"'{text}' is no data class; use public, internal, confidential or restricted"
+            ) from None
+
+
+class Role(StrEnum):
+    EMPLOYEE = "employee"
+    TEAM_LEAD = "team_lead"
+    ADMIN = "admin"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is asking, as the session or key proved it. `principals` is the expanded set, `everyone` included."""
+
+    id: str
+    email: str
+    name: str
+    role: Role
+    team: str
+    principals: frozenset[str]
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One earlier question and answer of the conversation."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    turn_id: str
+    conversation_id: str
+    person: Person
+    text: str
+    history: tuple[Exchange, ...] = ()
+    model_wish: str | None = None
+    channel: Literal["page", "api"] = "page"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a question is for. Scores are cosine similarities in [-1, 1]; `chosen_by` says how the name came about."""
+
+    name: str
+    label: str
+    score: float
+    runner_up: str
+    runner_up_score: float
+    chosen_by: Literal["examples", "below threshold"] = "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessBasis:
+    """On which permission a passage rests: the matching principal and when the source last confirmed it."""
+
+    principal: str
+    checked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    chunk_id: str
+    document_id: str
+    connector_id: str
+    title: str
+    heading: str
+    text: str
+    url: str
+    space: str
+    data_class: DataClass
+    score: float
+    basis: AccessBasis
+    synced_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`withheld` counts near hits that SQL refused (stale index copy, expired permission); only admins are shown it."""
+
+    passages: tuple[Passage, ...] = ()
+    withheld: int = 0
+    sources: int = 0
+    searched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDecision:
+    """Why a model was chosen, kept as a fallback or left out."""
+
+    model: str
+    label: str
+    allowed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    intent: str
+    model: str
+    fallbacks: tuple[str, ...]
+    prompt: str
+    reason: str
+    decisions: tuple[ModelDecision, ...]
+    data_class: DataClass
+    search: bool
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    messages: tuple[ChatMessage, ...]
+    name: str
+    version: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call; `estimated` when the provider did not report them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    number: int
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    citations: tuple[Citation, ...]
+    grounded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A next step. `arguments` are typed by the action; `origins` says where each came from, for the form."""
+
+    id: str
+    action: str
+    label: str
+    arguments: Mapping[str, Any]
+    origins: Mapping[str, str]
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage's share of a turn, in milliseconds."""
+
+    name: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What happened, for the reader of the answer and for the auditor. `id` is the turn's."""
+
+    id: str
+    intent: Intent | None
+    route: Route | None
+    model: str
+    attempts: tuple[ModelDecision, ...]
+    prompt_name: str
+    prompt_version: str
+    prompt_sha: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    withheld: int
+    data_class: DataClass
+    usage: Usage
+    cost_usd: float
+    stages: tuple[Stage, ...]
+    first_token_ms: float | None = None
+    total_ms: float = 0.0
+
+
+# What a turn yields. The page, the API and the tests all read this stream.
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    intent: Intent
+    route: Route
+    model_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the turn is doing now, in words for the person."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    answer: Answer
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The person stopped it; `text` is what had arrived."""
+
+    text: str
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    message: str
+    fix: str
+    text: str
+    receipt: Receipt
+
+
+TurnEvent = Progress | Routed | Found | TextDelta | Offered | Finished | Stopped | Failed
+
+
+# What a model adapter takes and yields.
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One request to a model. `question` and `passages` are for adapters that read them directly (the extractive reader)."""
+
+    prompt: Prompt
+    question: str
+    passages: Sequence[Passage] = ()
+    max_tokens: int = 800
+    temperature: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDone:
+    """The last value of a model stream."""
+
+    usage: Usage
+    finish_reason: Literal["stop", "length"] = "stop"
+
+
+ModelChunk = TextDelta | ModelDone
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of app.access: every allow and deny says why. `policy` is the @id of the deciding rule, or empty."""
+
+    allowed: bool
+    reason: str
+    policy: str = ""
+    obligations: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.allowed

@@ -1,0 +1,187 @@
+"""Every error that Switchboard raises on purpose.
+
+    SwitchboardError
+    ├── ConfigurationError        a setting is missing, contradictory or unusable
+    │   └── AlreadyRunning        another process owns the data folder
+    ├── InputError                what a person (or a client of the API) sent cannot be used
+    │   └── NotFound              no such thing, or none that this person may know of
+    ├── Denied                    access decided against it, with a reason
+    │   ├── NotSignedIn           no session, or one that has ended
+    │   ├── Withheld              a document that this person may not read
+    │   └── RateLimited           too many requests in the window
+    ├── SignInError               a sign-in that did not end in a session
+    │   └── ProviderUnavailable   the identity provider does not answer
+    ├── ModelError                a model did not answer
+    │   ├── ModelUnavailable      not reachable, overloaded, broken, or it answered nonsense
+    │   │   └── ModelTimeout      no first token, or silence between tokens, for too long
+    │   ├── ModelRateLimited      the provider asks us to wait
+    │   ├── ModelCredential       the provider refused the key
+    │   ├── ModelRefused          the model or its filter declined to answer
+    │   ├── ContextTooLong        the prompt does not fit the model
+    │   └── ModelRequestError     the provider calls our request wrong
+    ├── NoModel                   nothing in the route may or can answer
+    ├── PromptError               a prompt file or its variables are wrong
+    ├── ConnectorError            a source could not be read
+    │   ├── SourceUnavailable     the source does not answer now
+    │   └── DocumentError         one document failed; the rest goes on
+    ├── IndexUnavailable          the vector index does not answer
+    ├── ActionError               an action could not be carried out
+    │   └── AlreadyDecided        somebody was quicker
+    └── AuditError                the log does not hold together
+
+Each speaks twice: `message` and `fix` are for the person, `detail` is for the log. No secret belongs in either.
+"""
+
+from __future__ import annotations
+
+
+class SwitchboardError(Exception):
+    """The root: `message` (what happened and why), `fix` (the way out), `detail` (for the log only)."""
+
+    default_fix = "Try again. If it stays, tell your Switchboard admin."
+
+    def __init__(self, message: str, *, fix: str | None = None, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix or self.default_fix
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}"
+
+
+class ConfigurationError(SwitchboardError):
+    default_fix = "Correct the setting and start again."
+
+
+class AlreadyRunning(ConfigurationError):
+    default_fix = "Stop the other process, or give this one another SWITCHBOARD_DATA_DIR."
+
+
+class InputError(SwitchboardError):
+    default_fix = "Correct it and send it again."
+
+
+class NotFound(InputError):
+    default_fix = "Check the address, or go back to your chats."
+
+
+class Denied(SwitchboardError):
+    """Access was decided against it; `reason` names the rule."""
+
+    default_fix = "If you need it, ask your Switchboard admin."
+
+    def __init__(self, message: str, *, reason: str = "", fix: str | None = None) -> None:
+        super().__init__(message, fix=fix, detail=reason)
+        self.reason = reason
+
+
+class NotSignedIn(Denied):
+    default_fix = "Sign in again."
+
+
+class Withheld(Denied):
+    default_fix = "If you should see it, ask whoever owns the document."
+
+
+class RateLimited(Denied):
+    """`retry_after` is in seconds."""
+
+    default_fix = "Wait a moment and send it again."
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, reason="rate limit")
+        self.retry_after = retry_after
+
+
+class SignInError(SwitchboardError):
+    """`reason` is a short fixed code such as `state_mismatch`, safe to record."""
+
+    default_fix = "Start the sign-in again."
+
+    def __init__(
+        self, message: str, *, reason: str, fix: str | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(message, fix=fix, detail=detail)
+        self.reason = reason
+
+
+class ProviderUnavailable(SignInError):
+    default_fix = "Try again in a minute. If it stays, tell your IT team."
+
+
+class ModelError(SwitchboardError):
+    """`retryable` says whether the same request may work elsewhere or later."""
+
+    retryable = True
+
+
+class ModelUnavailable(ModelError):
+    pass
+
+
+class ModelTimeout(ModelUnavailable):
+    pass
+
+
+class ModelRateLimited(ModelError):
+    """`retry_after` in seconds, None where the provider did not say."""
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
+
+
+class ModelCredential(ModelError):
+    default_fix = "An admin must replace the key."
+
+
+class ModelRefused(ModelError):
+    retryable = False
+    default_fix = "Put the question differently."
+
+
+class ContextTooLong(ModelError):
+    default_fix = "Start a new chat or shorten the question."
+
+
+class ModelRequestError(ModelError):
+    default_fix = "Tell your Switchboard admin; the technical detail is in the log."
+
+
+class NoModel(SwitchboardError):
+    default_fix = "Ask your Switchboard admin which models you may use."
+
+
+class PromptError(SwitchboardError):
+    default_fix = "Correct the prompt file."
+
+
+class ConnectorError(SwitchboardError):
+    default_fix = "Correct the connector's settings and sync again."
+
+
+class SourceUnavailable(ConnectorError):
+    default_fix = "Check that the source is up, then sync again."
+
+
+class DocumentError(ConnectorError):
+    default_fix = "Correct the file and sync again."
+
+
+class IndexUnavailable(SwitchboardError):
+    pass
+
+
+class ActionError(SwitchboardError):
+    pass
+
+
+class AlreadyDecided(ActionError):
+    default_fix = "Reload to see what was decided."
+
+
+class AuditError(SwitchboardError):
+    default_fix = "Keep a copy of the database as it is and find out who changed it."

@@ -1,0 +1,218 @@
+"""What gets logged: the closed union of every event. Nothing else can be appended.
+
+Events carry ids, names, numbers and reasons; never a secret, the text of a document, or the text of a question.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class EventBody(BaseModel):
+    """`actor` is a person id or `system`; `subject` is what it happened to (a turn, session, connector…)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor: str = "system"
+    subject: str = ""
+
+
+class SignedIn(EventBody):
+    type: Literal["signed_in"] = "signed_in"
+    issuer: str
+    email: str
+    role: str
+    groups: int
+
+
+class SignInFailed(EventBody):
+    type: Literal["sign_in_failed"] = "sign_in_failed"
+    reason: str
+    issuer: str = ""
+
+
+class SignedOut(EventBody):
+    type: Literal["signed_out"] = "signed_out"
+
+
+class SessionRevoked(EventBody):
+    type: Literal["session_revoked"] = "session_revoked"
+    person: str
+
+
+class PersonChanged(EventBody):
+    type: Literal["person_changed"] = "person_changed"
+    person: str
+    change: dict[str, str]
+
+
+class QuestionAsked(EventBody):
+    type: Literal["question_asked"] = "question_asked"
+    conversation: str
+    channel: str
+    characters: int
+    sha256: str
+
+
+class RouteChosen(EventBody):
+    type: Literal["route_chosen"] = "route_chosen"
+    intent: str
+    score: float
+    runner_up: str
+    runner_up_score: float
+    model: str
+    reason: str
+    left_out: dict[str, str]
+    data_class: str
+
+
+class SearchDone(EventBody):
+    """Which documents, and on what permission: document id to principal."""
+
+    type: Literal["search_done"] = "search_done"
+    documents: dict[str, str]
+    withheld: int
+
+
+class ModelCalled(EventBody):
+    type: Literal["model_called"] = "model_called"
+    model: str
+    prompt: str
+    prompt_version: str
+    prompt_sha: str
+    data_class: str
+    outcome: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    estimated: bool = False
+    cost_usd: float = 0.0
+
+
+class Answered(EventBody):
+    type: Literal["answered"] = "answered"
+    status: Literal["finished", "stopped", "failed", "interrupted"]
+    model: str
+    citations: dict[str, str] = Field(description="Number to document id.")
+    characters: int
+    total_ms: float
+
+
+class FeedbackGiven(EventBody):
+    type: Literal["feedback_given"] = "feedback_given"
+    value: int | None
+    commented: bool
+
+
+class ConversationChanged(EventBody):
+    type: Literal["conversation_changed"] = "conversation_changed"
+    change: Literal["renamed", "deleted", "restored"]
+
+
+class ActionRequested(EventBody):
+    type: Literal["action_requested"] = "action_requested"
+    action: str
+    payload_sha: str
+    needs_approval: bool
+    reason: str
+
+
+class ActionDecided(EventBody):
+    type: Literal["action_decided"] = "action_decided"
+    action: str
+    decision: Literal["approved", "rejected"]
+    payload_sha: str
+    requester: str
+
+
+class ActionRun(EventBody):
+    type: Literal["action_run"] = "action_run"
+    action: str
+    outcome: Literal["done", "failed"]
+    detail: str
+
+
+class ConnectorChanged(EventBody):
+    type: Literal["connector_changed"] = "connector_changed"
+    change: Literal["added", "changed", "paused", "resumed", "deleted"]
+    name: str
+    fields: list[str] = Field(default_factory=list)
+
+
+class SyncDone(EventBody):
+    type: Literal["sync_done"] = "sync_done"
+    run: str
+    status: str
+    counts: dict[str, int]
+    error: str = ""
+
+
+class PreviewedAs(EventBody):
+    type: Literal["previewed_as"] = "previewed_as"
+    person: str
+    documents: int
+
+
+class ModelChanged(EventBody):
+    type: Literal["model_changed"] = "model_changed"
+    change: dict[str, Any]
+
+
+class KeyCreated(EventBody):
+    type: Literal["key_created"] = "key_created"
+    person: str
+    name: str
+    expires: str
+
+
+class KeyRevoked(EventBody):
+    type: Literal["key_revoked"] = "key_revoked"
+    person: str
+
+
+class UsageRead(EventBody):
+    """Somebody looked at (or exported) a team's numbers."""
+
+    type: Literal["usage_read"] = "usage_read"
+    team: str
+    period: str
+    exported: bool = False
+
+
+class AccessDenied(EventBody):
+    type: Literal["access_denied"] = "access_denied"
+    action: str
+    reason: str
+    policy: str = ""
+
+
+Event = Annotated[
+    SignedIn
+    | SignInFailed
+    | SignedOut
+    | SessionRevoked
+    | PersonChanged
+    | QuestionAsked
+    | RouteChosen
+    | SearchDone
+    | ModelCalled
+    | Answered
+    | FeedbackGiven
+    | ConversationChanged
+    | ActionRequested
+    | ActionDecided
+    | ActionRun
+    | ConnectorChanged
+    | SyncDone
+    | PreviewedAs
+    | ModelChanged
+    | KeyCreated
+    | KeyRevoked
+    | UsageRead
+    | AccessDenied,
+    Field(discriminator="type"),
+]
+
+event_types: tuple[type[EventBody], ...] = get_args(get_args(Event)[0])
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event)

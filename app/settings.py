@@ -1,0 +1,105 @@
+"""The only reader of the environment. Each field is `SWITCHBOARD_<NAME>`; the README lists them and a test compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SWITCHBOARD_", extra="ignore", populate_by_name=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8501, ge=1, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        "", description="Address in people's browsers; default http://localhost:<port>."
+    )
+    data_dir: Path = Field(Path("data"), description="Folder for the database, the index and keys.")
+    database_url: str = Field(
+        "", description="SQLAlchemy address; default SQLite in the data folder."
+    )
+    qdrant_url: str = Field("", description="Qdrant server; default the embedded engine.")
+    qdrant_api_key: SecretStr = Field(SecretStr(""), description="Key for the Qdrant server.")
+    demo: bool = Field(
+        True, description="Seed the demo company on first start when no provider is configured."
+    )
+
+    oidc_issuer: str = Field("", description="Issuer of your identity provider; empty = demo.")
+    oidc_client_id: str = Field("", description="Client id at the provider.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="Client secret.")
+    oidc_scopes: str = Field("openid profile email groups", description="Scopes to ask for.")
+    oidc_group_claim: str = Field("groups", description="Claim that lists groups.")
+    oidc_role_claim: str = Field(
+        "", description="Claim that names the role directly; empty = map groups."
+    )
+    oidc_team_claim: str = Field("team", description="Claim that names the team.")
+    oidc_role_groups: dict[str, str] = Field(
+        default_factory=dict,
+        description='JSON: group to role, such as {"sb-admins": "admin"}; others are employees.',
+    )
+    session_idle_minutes: int = Field(480, ge=1, description="Sign-out after this much idleness.")
+    session_hours: int = Field(72, ge=1, description="Sign-out after this long in any case.")
+    clock_skew_s: int = Field(60, ge=0, le=600, description="Tolerance for the provider's clock.")
+
+    openai_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="OPENAI_API_KEY", description="Adds OpenAI's models."
+    )
+    openai_base_url: str = Field(
+        "", validation_alias="OPENAI_BASE_URL", description="Another address for OpenAI's API."
+    )
+    anthropic_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="ANTHROPIC_API_KEY", description="Adds Anthropic's models."
+    )
+    anthropic_base_url: str = Field(
+        "", validation_alias="ANTHROPIC_BASE_URL", description="Another address for Anthropic's API."
+    )
+    openai_model: str = Field(
+        "gpt-5-mini", description="Model id used with OPENAI_API_KEY (OPENAI_BASE_URL too)."
+    )
+    anthropic_model: str = Field(
+        "claude-sonnet-4-5", description="Model id used with ANTHROPIC_API_KEY."
+    )
+    compatible_base_url: str = Field(
+        "", description="Any OpenAI-compatible base URL (vLLM, Ollama, LiteLLM)."
+    )
+    compatible_api_key: SecretStr = Field(SecretStr(""), description="Its key, if it wants one.")
+    compatible_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated model ids it serves."
+    )
+    compatible_clearance: str = Field(
+        "confidential", description="Highest data class that may be sent to it."
+    )
+    gguf: Path | None = Field(None, description="Another GGUF file for the local chat model.")
+    local_model: bool = Field(True, description="Load the local chat model at first use.")
+    first_token_timeout_s: float = Field(20.0, gt=0, description="Wait for a first token.")
+    silence_timeout_s: float = Field(30.0, gt=0, description="Wait between tokens.")
+    api_requests_per_minute: int = Field(120, ge=1, description="Per personal key.")
+    sync_every_minutes: int = Field(30, ge=1, description="Default pause between syncs.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("compatible_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def address(self) -> str:
+        """The public address without a trailing slash."""
+        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{(self.data_dir / 'switchboard.sqlite').resolve()}"
+
+    @property
+    def listens_beyond_loopback(self) -> bool:
+        return self.host not in {"127.0.0.1", "localhost", "::1"}
+
+    @property
+    def demo_issuer(self) -> bool:
+        return not self.oidc_issuer

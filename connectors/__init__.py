@@ -1,0 +1,1 @@
+"""Sources of documents, one package each. `contract` is all that an author needs; nothing here imports `app`."""
