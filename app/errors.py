@@ -127,9 +127,7 @@ class ModelTimeout(ModelUnavailable):
 class ModelRateLimited(ModelError):
     """`retry_after` in seconds, None where the provider did not say."""
 
-    def __init__(
-        self, message: str, *, retry_after: float | None = None, detail: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
 

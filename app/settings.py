@@ -10,7 +10,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="SWITCHBOARD_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SWITCHBOARD_", extra="ignore", populate_by_name=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8501, ge=1, le=65535, description="Port to listen on.")
@@ -54,7 +56,9 @@ class Settings(BaseSettings):
         SecretStr(""), validation_alias="ANTHROPIC_API_KEY", description="Adds Anthropic's models."
     )
     anthropic_base_url: str = Field(
-        "", validation_alias="ANTHROPIC_BASE_URL", description="Another address for Anthropic's API."
+        "",
+        validation_alias="ANTHROPIC_BASE_URL",
+        description="Another address for Anthropic's API.",
     )
     openai_model: str = Field(
         "gpt-5-mini", description="Model id used with OPENAI_API_KEY (OPENAI_BASE_URL too)."

@@ -75,9 +75,7 @@ class Ledger:
         if rows:
             session.execute(insert(EventRow), rows)
             session.execute(
-                update(ChainHeadRow)
-                .where(col(ChainHeadRow.id) == 1)
-                .values(seq=seq, hash=previous)
+                update(ChainHeadRow).where(col(ChainHeadRow.id) == 1).values(seq=seq, hash=previous)
             )
 
     def _lock_head(self, session: Session) -> tuple[int, str]:
@@ -98,13 +96,19 @@ class Ledger:
                 select(EventRow).order_by(col(EventRow.seq)).execution_options(yield_per=1000)
             ).scalars():
                 if row.seq != seq + 1:
-                    return Verified(seq, previous, Break(seq + 1, f"missing; the next is {row.seq}"))
+                    return Verified(
+                        seq, previous, Break(seq + 1, f"missing; the next is {row.seq}")
+                    )
                 if row.previous != previous:
-                    return Verified(seq, previous, Break(row.seq, "does not follow its predecessor"))
+                    return Verified(
+                        seq, previous, Break(row.seq, "does not follow its predecessor")
+                    )
                 if row.hash != chain_hash(previous, row.seq, row.at, row.body):
                     return Verified(seq, previous, Break(row.seq, "its content was changed"))
                 if _columns_differ(row):
-                    return Verified(seq, previous, Break(row.seq, "its columns contradict its body"))
+                    return Verified(
+                        seq, previous, Break(row.seq, "its columns contradict its body")
+                    )
                 previous, seq = row.hash, row.seq
             head = session.execute(select(ChainHeadRow)).scalars().one_or_none()
         recorded = (head.seq, head.hash) if head else (0, GENESIS)

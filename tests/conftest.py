@@ -1,0 +1,55 @@
+"""What every test may use: a migrated database, the ledger, settings in a temporary folder, people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.db import Database, migrate
+from app.db.tables import PersonPrincipalRow, PersonRow
+from app.domain import EVERYONE, Person, Role
+from app.records import Ledger
+from app.settings import Settings
+
+MakePerson = Callable[..., Person]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", openai_api_key="", anthropic_api_key="")
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.database)
+    migrate(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)
+
+
+@pytest.fixture
+def make_person(database: Database) -> MakePerson:
+    """Stores a person with their principals and returns the domain value."""
+
+    def make(
+        name: str, *, role: Role = Role.EMPLOYEE, team: str = "Sales", groups: tuple[str, ...] = ()
+    ) -> Person:
+        email = f"{name.lower()}@example.test"
+        principals = frozenset(
+            {EVERYONE, f"user:{email}", *(f"group:idp/{group}" for group in groups)}
+        )
+        row = PersonRow(email=email, name=name, role=role.value, team=team)
+        with database.write() as session:
+            session.add(row)
+            session.flush()
+            session.add_all(PersonPrincipalRow(person_id=row.id, principal=p) for p in principals)
+        return Person(row.id, email, name, role, team, principals)
+
+    return make
