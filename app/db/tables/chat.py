@@ -51,4 +51,9 @@ class TurnRow(SQLModel, table=True):
     feedback: int | None = Field(default=None, description="1 up, 0 down.")
     feedback_comment: str = ""
     started_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    heartbeat_at: datetime | None = Field(
+        default=None,
+        sa_type=UtcDateTime,
+        description="Moved on while the turn runs; old means its process died.",
+    )
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,0 +1,294 @@
+"""What a turn writes, and when: at its start, before the model is asked, while it runs, and at its end.
+
+Each is one transaction that changes the turn and records the events that go with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import insert, select, update
+from sqlmodel import Session, col
+
+from app.chat.store import history, next_position, owned, owned_turn, title_of
+from app.chat.views import offer_json, receipt_json
+from app.db import Database
+from app.db.tables import ConversationRow, TurnRow
+from app.db.types import new_id
+from app.domain import Exchange, Offer, Person, Question, Receipt, now
+from app.errors import InputError
+from app.records import Ledger
+from app.records.events import Answered, ModelCalled, QuestionAsked, RouteChosen, SearchDone
+from app.turn import Draft
+from app.usage import facts
+
+MAX_QUESTION = 20_000
+
+
+class Journal:
+    """The only writer of turns."""
+
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
+
+    def begin(
+        self,
+        person: Person,
+        conversation_id: str | None,
+        text: str,
+        *,
+        model_wish: str | None,
+        replaces: str | None,
+        channel: str,
+        past: tuple[Exchange, ...] | None,
+    ) -> Question:
+        """Stores the question, in a new conversation if none is named. `past` overrides the stored history.
+
+        `replaces` hides that turn and everything after it. Raises InputError for an empty or oversized question and NotFound
+        for somebody else's conversation.
+        """
+        text = text.strip()
+        if not text:
+            raise InputError("The question is empty.", fix="Type what you want to know.")
+        if len(text) > MAX_QUESTION:
+            raise InputError(
+                f"The question has {len(text):,} characters; {MAX_QUESTION:,} fit.",
+                fix="Shorten it, or ask in parts.",
+            )
+        turn_id = new_id("turn")
+        with self._database.write() as session:
+            conversation_id = self._conversation(session, person, conversation_id, text, channel)
+            if replaces:
+                hide_from(session, person, conversation_id, replaces)
+            position = next_position(session, conversation_id)
+            if past is None:
+                past = history(session, conversation_id, position)
+            at = now()
+            session.execute(
+                insert(TurnRow).values(
+                    id=turn_id,
+                    conversation_id=conversation_id,
+                    person_id=person.id,
+                    position=position,
+                    question=text,
+                    model_wish=model_wish,
+                    replaces=replaces,
+                    started_at=at,
+                    heartbeat_at=at,
+                )
+            )
+            self._ledger.append(
+                session,
+                QuestionAsked(
+                    actor=person.id,
+                    subject=turn_id,
+                    conversation=conversation_id,
+                    channel=channel,
+                    characters=len(text),
+                    sha256=hashlib.sha256(text.encode()).hexdigest(),
+                ),
+            )
+        return Question(
+            turn_id=turn_id,
+            conversation_id=conversation_id,
+            person=person,
+            text=text,
+            history=past,
+            model_wish=model_wish,
+            channel="api" if channel == "api" else "page",
+        )
+
+    def _conversation(
+        self,
+        session: Session,
+        person: Person,
+        conversation_id: str | None,
+        text: str,
+        channel: str,
+    ) -> str:
+        if conversation_id is None:
+            conversation_id = new_id("chat")
+            at = now()
+            session.execute(
+                insert(ConversationRow).values(
+                    id=conversation_id,
+                    person_id=person.id,
+                    title=title_of(text),
+                    channel=channel,
+                    created_at=at,
+                    updated_at=at,
+                )
+            )
+            return conversation_id
+        owned(session, person, conversation_id)
+        session.execute(
+            update(ConversationRow)
+            .where(col(ConversationRow.id) == conversation_id)
+            .values(updated_at=now(), deleted_at=None)
+        )
+        return conversation_id
+
+    def before_model(self, question: Question, draft: Draft) -> None:
+        """Records which way was chosen and what was found, before the model's first word is shown."""
+        route, intent = draft.route, draft.intent
+        if route is None or intent is None:
+            return
+        actor, subject = question.person.id, question.turn_id
+        events: list[RouteChosen | SearchDone] = [
+            RouteChosen(
+                actor=actor,
+                subject=subject,
+                intent=intent.name,
+                score=round(intent.score, 4),
+                runner_up=intent.runner_up,
+                runner_up_score=round(intent.runner_up_score, 4),
+                model=route.model,
+                reason=route.reason,
+                left_out={d.model: d.reason for d in route.decisions if not d.allowed},
+                data_class=route.data_class.label,
+            )
+        ]
+        if draft.found.searched:
+            events.append(
+                SearchDone(
+                    actor=actor,
+                    subject=subject,
+                    documents={p.document_id: p.basis.principal for p in draft.found.passages},
+                    withheld=draft.found.withheld,
+                )
+            )
+        self._ledger.record(*events)
+
+    def progress(self, turn_id: str, text: str) -> None:
+        """Keeps what has arrived, and shows that this process is alive."""
+        with self._database.write() as session:
+            session.execute(
+                update(TurnRow)
+                .where(col(TurnRow.id) == turn_id)
+                .values(answer=text, heartbeat_at=now())
+            )
+
+    def end(
+        self,
+        question: Question,
+        draft: Draft,
+        status: str,
+        text: str,
+        receipt: Receipt,
+        *,
+        error: str = "",
+        offers: tuple[Offer, ...] = (),
+    ) -> None:
+        """`status` is finished, stopped or failed. `text` has its citations renumbered."""
+        at = now()
+        with self._database.write() as session:
+            session.execute(
+                update(TurnRow)
+                .where(col(TurnRow.id) == question.turn_id)
+                .values(
+                    status=status,
+                    answer=text,
+                    error=error,
+                    intent=draft.intent.name if draft.intent else "",
+                    model=draft.model,
+                    receipt=receipt_json(receipt),
+                    offers=[offer_json(offer) for offer in offers],
+                    finished_at=at,
+                )
+            )
+            self._ledger.append(
+                session,
+                *model_calls(question, draft),
+                Answered(
+                    actor=question.person.id,
+                    subject=question.turn_id,
+                    status=status,  # type: ignore[arg-type]
+                    model=draft.model,
+                    citations={str(c.number): c.passage.document_id for c in receipt.citations},
+                    characters=len(text),
+                    total_ms=receipt.total_ms,
+                ),
+            )
+            facts.turn_finished(
+                session,
+                turn_id=question.turn_id,
+                person_id=question.person.id,
+                team=question.person.team,
+                intent=draft.intent.name if draft.intent else "",
+                model=draft.model,
+                status=status,
+                cost_usd=draft.cost_usd,
+                usage=draft.usage,
+                with_sources=bool(receipt.citations),
+                at=at,
+            )
+
+    def interrupt_running(self, *, older_than_s: float) -> int:
+        """Marks turns whose process died; called at start. Answers how many."""
+        with self._database.write() as session:
+            rows = session.execute(
+                select(TurnRow).where(col(TurnRow.status) == "running")
+            ).scalars()
+            stale = [
+                row
+                for row in rows
+                if (now() - (row.heartbeat_at or row.started_at)).total_seconds() >= older_than_s
+            ]
+            for row in stale:
+                row.status, row.finished_at = "interrupted", now()
+                session.add(row)
+            events = [
+                Answered(
+                    subject=row.id,
+                    status="interrupted",
+                    model="",
+                    citations={},
+                    characters=len(row.answer),
+                    total_ms=0.0,
+                )
+                for row in stale
+            ]
+            self._ledger.append(session, *events)
+        return len(stale)
+
+
+def hide_from(session: Session, person: Person, conversation_id: str, turn_id: str) -> None:
+    """Hides a turn and those after it: they answered a question that is now put differently."""
+    row = owned_turn(session, person, turn_id)
+    if row.conversation_id != conversation_id:
+        raise InputError("That question belongs to another chat.")
+    session.execute(
+        update(TurnRow)
+        .where(
+            col(TurnRow.conversation_id) == conversation_id,
+            col(TurnRow.position) >= row.position,
+            col(TurnRow.hidden_at).is_(None),
+        )
+        .values(hidden_at=now())
+    )
+
+
+def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
+    """One event for each model that was asked; the last carries the usage."""
+    prompt, route = draft.prompt, draft.route
+    calls = []
+    for number, attempt in enumerate(draft.attempts, start=1):
+        last = number == len(draft.attempts)
+        calls.append(
+            ModelCalled(
+                actor=question.person.id,
+                subject=question.turn_id,
+                model=attempt.model,
+                prompt=prompt.name if prompt else "",
+                prompt_version=prompt.version if prompt else "",
+                prompt_sha=prompt.sha if prompt else "",
+                data_class=route.data_class.label if route else "",
+                outcome=attempt.error or "answered",
+                prompt_tokens=draft.usage.prompt_tokens if last else 0,
+                completion_tokens=draft.usage.completion_tokens if last else 0,
+                estimated=draft.usage.estimated if last else False,
+                cost_usd=draft.cost_usd if last else 0.0,
+            )
+        )
+    return calls

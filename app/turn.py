@@ -1,0 +1,271 @@
+"""One question, from asking to receipt. `answer` is the list of stages; everything else here is their bookkeeping.
+
+    classify → search → data class → choose → render → stream → cite → offer
+
+The page, the API and the tests all run this function. It yields `TurnEvent`s and keeps what it learns in a `Draft`, so that
+a turn that is stopped or fails half-way still has an honest receipt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.access.policy import Policy
+from app.actions import ActionDesk
+from app.domain import (
+    DataClass,
+    Failed,
+    Finished,
+    Found,
+    Intent,
+    ModelCall,
+    ModelDecision,
+    ModelDone,
+    Offered,
+    Progress,
+    Prompt,
+    Question,
+    Receipt,
+    Route,
+    Routed,
+    Stage,
+    Stopped,
+    TextDelta,
+    TurnEvent,
+    Usage,
+)
+from app.errors import SwitchboardError
+from app.knowledge import Embedder, Search, cite
+from app.prompts import PromptLibrary
+from app.routing import Catalogue, IntentClassifier, RoutingTable, choose
+from app.routing.relay import Attempt, relay
+
+Result = TypeVar("Result")
+FOLLOW_UP_WORDS = 5
+
+
+class Pool(Protocol):
+    """Runs blocking work away from the event loop."""
+
+    def __call__(self, work: Callable[[], Result]) -> Awaitable[Result]: ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a turn needs of the other rooms."""
+
+    embedder: Embedder
+    classifier: IntentClassifier
+    table: RoutingTable
+    search: Search
+    catalogue: Catalogue
+    policy: Policy
+    prompts: PromptLibrary
+    actions: ActionDesk
+    in_pool: Pool
+    before_model: Callable[[Question, Draft], None]
+    first_token_timeout_s: float = 20.0
+    silence_timeout_s: float = 30.0
+
+
+@dataclass
+class Draft:
+    """What a turn has learned so far. `receipt()` can be asked at any moment."""
+
+    turn_id: str
+    parts: list[str] = field(default_factory=list)
+    intent: Intent | None = None
+    route: Route | None = None
+    found: Found = field(default_factory=lambda: Found(searched=False))
+    prompt: Prompt | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    stages: list[Stage] = field(default_factory=list)
+    first_token_ms: float | None = None
+    finished: Finished | None = None
+    _started: float = field(default_factory=time.perf_counter)
+    _mark: float = field(default_factory=time.perf_counter)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    def stage(self, name: str) -> None:
+        """Closes the stage that ran since the last call."""
+        at = time.perf_counter()
+        self.stages.append(Stage(name, round((at - self._mark) * 1000, 2)))
+        self._mark = at
+
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._started) * 1000, 2)
+
+    @property
+    def model(self) -> str:
+        """Who answered, or was asked last."""
+        return self.attempts[-1].model if self.attempts else ""
+
+    def receipt(self) -> Receipt:
+        answer = self.finished.answer if self.finished else None
+        return Receipt(
+            id=self.turn_id,
+            intent=self.intent,
+            route=self.route,
+            model=self.model,
+            attempts=tuple(
+                ModelDecision(a.model, a.label, not a.error, a.error or "answered")
+                for a in self.attempts
+            ),
+            prompt_name=self.prompt.name if self.prompt else "",
+            prompt_version=self.prompt.version if self.prompt else "",
+            prompt_sha=self.prompt.sha if self.prompt else "",
+            citations=answer.citations if answer else (),
+            passages=self.found.passages,
+            withheld=self.found.withheld,
+            data_class=self.route.data_class if self.route else DataClass.INTERNAL,
+            usage=self.usage,
+            cost_usd=self.cost_usd,
+            stages=tuple(self.stages),
+            first_token_ms=self.first_token_ms,
+            total_ms=self.elapsed_ms(),
+        )
+
+
+async def answer(question: Question, stages: Stages, draft: Draft) -> AsyncIterator[TurnEvent]:
+    """Yields what happens, ending with Finished or Failed. Cancelling it closes the model call; see `stopped`."""
+    try:
+        yield Progress("Understanding the question")
+        intent, vector = await stages.in_pool(lambda: understand(question, stages, draft))
+        entry = stages.table.entry(intent.name)
+        if entry.search:
+            yield Progress("Searching what you can see")
+            yield await stages.in_pool(lambda: find(question, vector, stages, draft))
+        route = decide(question, intent, stages, draft)
+        card = stages.catalogue.card(route.model)
+        yield Routed(intent, route, card.label)
+        yield Progress(f"Asking {card.label}")
+        prompt = render(question, route, stages, draft)
+        recorded = stages.in_pool(lambda: stages.before_model(question, draft))
+        async for chunk in ask(question, route, prompt, stages, draft):
+            if recorded is not None:
+                await (
+                    recorded
+                )  # what the model was sent is on record before its first word is shown
+                recorded = None
+            yield chunk
+        if recorded is not None:
+            await recorded
+        finished = conclude(draft)
+        offers = stages.actions.offers(
+            route.actions,
+            question.person,
+            question.text,
+            finished.answer.text,
+            draft.found.passages,
+            question.turn_id,
+        )
+        if offers:
+            yield Offered(offers)
+        yield finished
+    except SwitchboardError as error:
+        yield Failed(error.message, error.fix, draft.text, draft.receipt())
+
+
+def understand(
+    question: Question, stages: Stages, draft: Draft
+) -> tuple[Intent, NDArray[np.float32]]:
+    vector = stages.embedder.query(search_text(question))
+    draft.intent = stages.classifier.classify(question.text, vector)
+    draft.stage("understand")
+    return draft.intent, vector
+
+
+def find(question: Question, vector: NDArray[np.float32], stages: Stages, draft: Draft) -> Found:
+    draft.found = stages.search.search(search_text(question), vector, question.person)
+    draft.stage("search")
+    return draft.found
+
+
+def decide(question: Question, intent: Intent, stages: Stages, draft: Draft) -> Route:
+    """The route is chosen after retrieval, so that no passage reaches a model that is not cleared for it."""
+    classes = [passage.data_class for passage in draft.found.passages]
+    draft.route = choose(
+        stages.table,
+        intent,
+        question.person,
+        max(classes, default=DataClass.INTERNAL),
+        question.model_wish,
+        stages.catalogue,
+        stages.policy,
+        needs_passages=bool(classes),
+    )
+    draft.stage("choose")
+    return draft.route
+
+
+def render(question: Question, route: Route, stages: Stages, draft: Draft) -> Prompt:
+    draft.prompt = stages.prompts.render(
+        route.prompt,
+        question=question.text,
+        history=question.history,
+        passages=draft.found.passages,
+        name=question.person.name,
+        team=question.person.team,
+    )
+    return draft.prompt
+
+
+async def ask(
+    question: Question, route: Route, prompt: Prompt, stages: Stages, draft: Draft
+) -> AsyncIterator[TextDelta]:
+    """Streams from the first model of the route that answers. Raises ModelError or NoModel."""
+    call = ModelCall(prompt, question.text, draft.found.passages)
+    async for chunk in relay(
+        route,
+        call,
+        stages.catalogue,
+        draft.attempts,
+        first_token_s=stages.first_token_timeout_s,
+        silence_s=stages.silence_timeout_s,
+    ):
+        if isinstance(chunk, ModelDone):
+            draft.usage = chunk.usage
+            draft.cost_usd = stages.catalogue.cost(draft.model, chunk.usage)
+            continue
+        if draft.first_token_ms is None:
+            draft.stage("first words")
+            draft.first_token_ms = draft.elapsed_ms()
+        draft.parts.append(chunk.text)
+        yield chunk
+    draft.stage("write")
+
+
+def conclude(draft: Draft) -> Finished:
+    cited = cite(draft.text, draft.found.passages)
+    draft.finished = Finished(cited, draft.receipt())
+    draft.stage("cite")
+    draft.finished = Finished(cited, draft.receipt())
+    return draft.finished
+
+
+def stopped(question: Question, stages: Stages, draft: Draft) -> Stopped:
+    """The end of a turn that was cancelled: what had arrived is kept, its tokens are estimated at four characters each."""
+    if draft.attempts and not draft.usage.completion_tokens:
+        sent = sum(len(m.content) for m in draft.prompt.messages) if draft.prompt else 0
+        draft.usage = Usage(sent // 4, len(draft.text) // 4, estimated=True)
+        draft.cost_usd = stages.catalogue.cost(draft.model, draft.usage)
+    draft.stage("stopped")
+    return Stopped(draft.text, draft.receipt())
+
+
+def search_text(question: Question) -> str:
+    """A short follow-up ("and in Leeds?") means little alone, so the question before it is searched with it."""
+    if question.history and len(question.text.split()) <= FOLLOW_UP_WORDS:
+        return f"{question.history[-1].question} {question.text}"
+    return question.text
