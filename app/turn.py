@@ -254,7 +254,7 @@ def conclude(draft: Draft) -> Finished:
     return draft.finished
 
 
-def stopped(question: Question, stages: Stages, draft: Draft) -> Stopped:
+def stopped(stages: Stages, draft: Draft) -> Stopped:
     """The end of a turn that was cancelled: what had arrived is kept, its tokens are estimated at four characters each."""
     if draft.attempts and not draft.usage.completion_tokens:
         sent = sum(len(m.content) for m in draft.prompt.messages) if draft.prompt else 0

@@ -165,7 +165,7 @@ class Journal:
         with self._database.write() as session:
             session.execute(
                 update(TurnRow)
-                .where(col(TurnRow.id) == turn_id)
+                .where(col(TurnRow.id) == turn_id, col(TurnRow.status) == "running")
                 .values(answer=text, heartbeat_at=now())
             )
 
@@ -180,12 +180,13 @@ class Journal:
         error: str = "",
         offers: tuple[Offer, ...] = (),
     ) -> None:
-        """`status` is finished, stopped or failed. `text` has its citations renumbered."""
+        """`status` is finished, stopped or failed. `text` has its citations renumbered. A turn ends once: later calls
+        change nothing, so a stop that races the end is harmless."""
         at = now()
         with self._database.write() as session:
-            session.execute(
+            ended = session.execute(
                 update(TurnRow)
-                .where(col(TurnRow.id) == question.turn_id)
+                .where(col(TurnRow.id) == question.turn_id, col(TurnRow.status) == "running")
                 .values(
                     status=status,
                     answer=text,
@@ -196,7 +197,10 @@ class Journal:
                     offers=[offer_json(offer) for offer in offers],
                     finished_at=at,
                 )
-            )
+                .returning(col(TurnRow.id))
+            ).all()
+            if not ended:
+                return
             self._ledger.append(
                 session,
                 *model_calls(question, draft),

@@ -129,7 +129,7 @@ class TurnRunner:
                     live.publish(event)
         except asyncio.CancelledError:
             saver.cancel()
-            end = draft.finished or stopped(question, self._stages, draft)
+            end = draft.finished or stopped(self._stages, draft)
             await asyncio.shield(self._persist(question, draft, end, offered))
             live.publish(end)
         except Exception as error:
