@@ -7,8 +7,9 @@ that changed is marked as not rolled up, so that the next refresh recomputes its
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
-from sqlalchemy import or_, update
+from sqlalchemy import Executable, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -101,15 +102,17 @@ _MUTABLE = (
 
 
 def _put(session: Session, row: Json) -> None:
-    postgres = session.get_bind().dialect.name == "postgresql"
-    insert = postgresql.insert if postgres else sqlite.insert
-    statement = insert(UsageFactRow).values(row)
+    session.execute(_upsert(session.get_bind().dialect.name == "postgresql"), row)
+
+
+@cache
+def _upsert(postgres: bool) -> Executable:
+    """Built once: it is run at the end of every question."""
+    statement = (postgresql.insert if postgres else sqlite.insert)(UsageFactRow)
     new = statement.excluded
     table = UsageFactRow.__table__.c  # type: ignore[attr-defined]
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={name: new[name] for name in (*_MUTABLE, "rolled_up")},
-            where=or_(*(table[name].is_distinct_from(new[name]) for name in _MUTABLE)),
-        )
+    return statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={name: new[name] for name in (*_MUTABLE, "rolled_up")},
+        where=or_(*(table[name].is_distinct_from(new[name]) for name in _MUTABLE)),
     )
