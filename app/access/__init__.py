@@ -2,6 +2,7 @@
 everything else; every decision carries its reason, and no rule means no.
 """
 
+from app.access.policy import Policy, require
 from app.access.readers import readable
 
-__all__ = ["readable"]
+__all__ = ["Policy", "readable", "require"]

@@ -1,0 +1,86 @@
+"""Everything that can be opened, called, pressed or administered, and the Cedar action that guards it.
+
+What is not listed here is denied before a rule is asked. A test compares the lists with the real pages, routes and actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Risk = Literal["low", "medium", "high"]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPage:
+    """`name` is the page's file under app/ui/pages; `title` is how a reason names it."""
+
+    name: str
+    title: str
+    guard: Literal["open_page"] = "open_page"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedRoute:
+    """`path` as it is mounted. A public one needs neither a session nor a key."""
+
+    path: str
+    public: bool = False
+    guard: Literal["call_api"] = "call_api"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedAction:
+    """A button of app.actions. Its risk decides whether it runs at once or waits."""
+
+    name: str
+    label: str
+    risk: Risk
+    guard: Literal["run_action"] = "run_action"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedArea:
+    """What an admin looks after."""
+
+    name: str
+    guard: Literal["administer"] = "administer"
+
+
+PAGES: tuple[GuardedPage, ...] = (
+    GuardedPage("chat", "Chat"),
+    GuardedPage("document", "Document"),
+    GuardedPage("requests", "My requests"),
+    GuardedPage("my_usage", "My usage"),
+    GuardedPage("keys", "Keys"),
+    GuardedPage("waiting", "Waiting for approval"),
+    GuardedPage("usage", "Usage"),
+    GuardedPage("admin_connectors", "Connectors"),
+    GuardedPage("admin_models", "Models"),
+    GuardedPage("admin_people", "People"),
+    GuardedPage("admin_audit", "Audit"),
+)
+
+ROUTES: tuple[GuardedRoute, ...] = (
+    GuardedRoute("/healthz", public=True),
+    GuardedRoute("/readyz", public=True),
+    GuardedRoute("/auth/login", public=True),
+    GuardedRoute("/auth/callback", public=True),
+    GuardedRoute("/auth/logout", public=True),
+    GuardedRoute("/metrics"),
+    GuardedRoute("/v1/chat/completions"),
+    GuardedRoute("/v1/models"),
+    GuardedRoute("/v1/search"),
+)
+
+ACTIONS: tuple[GuardedAction, ...] = (
+    GuardedAction("open_ticket", "Open a ticket", "low"),
+    GuardedAction("send_webhook", "Send a message", "medium"),
+)
+
+AREAS: tuple[GuardedArea, ...] = (
+    GuardedArea("connectors"),
+    GuardedArea("models"),
+    GuardedArea("people"),
+    GuardedArea("audit"),
+)

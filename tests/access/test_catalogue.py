@@ -1,0 +1,56 @@
+"""Every page, route and action that exists is listed with its guard, and nothing that is not listed is allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.access import Policy
+from app.access.catalogue import ACTIONS, AREAS, PAGES, ROUTES
+from app.domain import Person
+
+
+def test_every_entry_has_a_guard_that_the_schema_knows(policy: Policy) -> None:
+    schema = (policy.engine.folder / "schema.cedarschema").read_text()
+    for entry in (*PAGES, *ROUTES, *ACTIONS, *AREAS):
+        assert f"action {entry.guard} appliesTo" in schema
+
+
+def test_every_entry_is_open_to_somebody(policy: Policy, admin: Person) -> None:
+    """A listed thing that not even an admin may use is a forgotten rule."""
+    assert all(policy.open_page(admin, page.name) for page in PAGES)
+    assert all(policy.call_api(admin, route.path) for route in ROUTES)
+    assert all(policy.run_action(admin, action.name) for action in ACTIONS)
+    assert all(policy.administer(admin, area.name) for area in AREAS)
+
+
+def test_what_is_not_listed_is_denied(policy: Policy, admin: Person) -> None:
+    for decision in (
+        policy.open_page(admin, "admin_secrets"),
+        policy.call_api(admin, "/v1/secrets"),
+        policy.run_action(admin, "leak"),
+        policy.administer(admin, "secrets"),
+    ):
+        assert not decision
+        assert "no rule allows it" in decision.reason
+
+
+def test_only_sign_in_and_health_are_public() -> None:
+    assert {route.path for route in ROUTES if route.public} == {
+        "/healthz",
+        "/readyz",
+        "/auth/login",
+        "/auth/callback",
+        "/auth/logout",
+    }
+
+
+def test_every_page_of_the_navigation_is_listed() -> None:
+    navigation = pytest.importorskip("app.ui.navigation", reason="the pages are not built yet")
+    assert {page.name for page in navigation.PAGES} == {page.name for page in PAGES}
+
+
+def test_every_action_is_listed_with_its_risk() -> None:
+    definitions = pytest.importorskip("app.actions.definitions", reason="not built yet")
+    assert {(one.name, one.label, one.risk) for one in definitions.ACTIONS} == {
+        (one.name, one.label, one.risk) for one in ACTIONS
+    }
