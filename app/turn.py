@@ -41,7 +41,9 @@ from app.domain import (
     Usage,
 )
 from app.errors import SwitchboardError
-from app.knowledge import Embedder, Search, cite
+from app.knowledge.cite import cite
+from app.knowledge.embed import Embedder
+from app.knowledge.search import Search
 from app.prompts import PromptLibrary
 from app.routing import Catalogue, IntentClassifier, RoutingTable, choose
 from app.routing.relay import Attempt, relay

@@ -35,12 +35,16 @@ async def relay(
     Raises the ModelError of a model that broke off after its first word or refused, and NoModel when all failed before.
     """
     for model_id in (route.model, *route.fallbacks):
-        attempt = Attempt(model_id, catalogue.card(model_id).label)
+        label = catalogue.card(model_id).label
+        attempt = Attempt(model_id, label)
         attempts.append(attempt)
         spoke = False
         try:
             stream = catalogue.model(model_id).stream(call)
-            async with aclosing(with_deadlines(stream, first_token_s, silence_s)) as chunks:
+            timed = with_deadlines(
+                stream, label=label, first_token_s=first_token_s, silence_s=silence_s
+            )
+            async with aclosing(timed) as chunks:
                 async for chunk in chunks:
                     spoke = spoke or (isinstance(chunk, TextDelta) and bool(chunk.text))
                     if isinstance(chunk, ModelDone):

@@ -1,0 +1,78 @@
+"""The ASGI app: Streamlit's pages, sign-in, the API and health on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from app import wiring
+from app.api import api_routes
+from app.demo.people import load_people
+from app.identity import issuer_routes, sign_in_routes
+from app.wiring import Services
+
+if TYPE_CHECKING:
+    import streamlit as st
+
+UI = Path(__file__).parent / "ui"
+# Imported before the first visitor, so that nobody's first answer pays for them.
+WARM = ("pandas", "altair", "streamlit.elements.write", "streamlit.delta_generator")
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Everything on the port that is not a Streamlit page."""
+    mounted: list[BaseRoute] = [
+        *sign_in_routes(services.identity, services.settings),
+        *api_routes(services),
+        Mount("/assets", StaticFiles(directory=UI / "assets"), name="assets"),
+    ]
+    if services.settings.demo_issuer:
+        mounted += issuer_routes(services.settings, services.database, load_people())
+    return mounted
+
+
+def streamlit_app(services: Services) -> st.App:
+    import streamlit as st
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
+        services.start(asyncio.get_running_loop())
+        wiring.use(services)
+        warm_up = asyncio.create_task(asyncio.to_thread(warm))
+        try:
+            yield {}
+        finally:
+            warm_up.cancel()
+            wiring.use(None)
+            await services.stop()
+
+    return st.App(UI / "main.py", lifespan=lifespan, routes=routes(services))
+
+
+def warm() -> None:
+    """Loads what the first page would load, then keeps the collector away from it for good (a full collection holds every
+    page up for half a second)."""
+    for module in WARM:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+
+
+def serve(services: Services) -> None:
+    """Blocks until the server is told to stop."""
+    settings = services.settings
+    streamlit_app(services).run(
+        config={
+            "server.port": settings.port,
+            "server.address": settings.host,
+            "server.headless": True,
+        }
+    )

@@ -1,0 +1,196 @@
+"""The composition root: settings in, every service out, each built once and only here.
+
+`build` needs no event loop, so commands and tests use it too; `start` and `stop` begin and end what runs by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from app.access.policy import Policy
+from app.actions import ActionDesk
+from app.chat import Chats, Journal, TurnRunner
+from app.data_folder import DataFolder
+from app.db import Database, migrate
+from app.durable import Durable
+from app.errors import ConfigurationError
+from app.identity import Identity
+from app.knowledge.documents import Documents
+from app.knowledge.embed import Embedder, load_embedder
+from app.knowledge.index import VectorIndex, open_index
+from app.knowledge.search import Search
+from app.knowledge.sync import Sync
+from app.prompts import PromptLibrary
+from app.records import Ledger
+from app.routing import Catalogue, IntentClassifier, RoutingTable
+from app.settings import Settings
+from app.turn import Stages
+from app.usage import Reports, RollUps
+
+POOL_THREADS = 8
+INTERRUPTED_AFTER_S = 15.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """Every room's service, by the room's name."""
+
+    settings: Settings
+    database: Database
+    ledger: Ledger
+    identity: Identity
+    policy: Policy
+    embedder: Embedder
+    index: VectorIndex
+    search: Search
+    documents: Documents
+    sync: Sync
+    durable: Durable
+    table: RoutingTable
+    classifier: IntentClassifier
+    catalogue: Catalogue
+    prompts: PromptLibrary
+    actions: ActionDesk
+    chats: Chats
+    turns: TurnRunner
+    rollups: RollUps
+    usage: Reports
+    journal: Journal
+    pool: ThreadPoolExecutor
+    folder: DataFolder = field(repr=False)
+
+    def stages(self) -> Stages:
+        """What a turn is made of."""
+        return Stages(
+            embedder=self.embedder,
+            classifier=self.classifier,
+            table=self.table,
+            search=self.search,
+            catalogue=self.catalogue,
+            policy=self.policy,
+            prompts=self.prompts,
+            actions=self.actions,
+            in_pool=self.turns.in_pool,
+            before_model=self.journal.before_model,
+            first_token_timeout_s=self.settings.first_token_timeout_s,
+            silence_timeout_s=self.settings.silence_timeout_s,
+        )
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begins what runs by itself: durable work, syncs on their clocks, roll-ups, and turns on `loop`."""
+        stale_s = 0.0 if self.database.is_sqlite else INTERRUPTED_AFTER_S
+        self.journal.interrupt_running(older_than_s=stale_s)
+        self.chats.purge()
+        self.turns.attach(loop, self.stages())
+        self.durable.launch()
+        self.rollups.start()
+        self.sync.start_schedule()
+
+    async def stop(self) -> None:
+        """Ends it in reverse; running answers keep what had arrived."""
+        await self.turns.drain(5.0)
+        await self.catalogue.close()
+        await asyncio.to_thread(self._stop_threads)
+
+    def close(self) -> None:
+        """Gives back the index, the database and the data folder."""
+        self.index.close()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.database.close()
+        self.folder.close()
+
+    def _stop_threads(self) -> None:
+        self.sync.stop_schedule()
+        self.rollups.stop()
+        self.durable.shutdown()
+
+
+def build(settings: Settings) -> Services:
+    """Takes the data folder, migrates the database and builds every service.
+
+    Raises AlreadyRunning when another process owns the data folder and ConfigurationError for settings that cannot work.
+    """
+    if settings.demo_issuer and settings.listens_beyond_loopback:
+        raise ConfigurationError(
+            f"The demo sign-in needs no password, so it is refused on {settings.host}.",
+            fix="Set SWITCHBOARD_OIDC_ISSUER to your identity provider, or listen on 127.0.0.1.",
+        )
+    with contextlib.ExitStack() as undo:
+        folder = DataFolder(settings.data_dir).acquire(settings.address)
+        undo.callback(folder.close)
+        pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="turn")
+        undo.callback(pool.shutdown)
+        embedder_later = pool.submit(load_embedder)
+        database = Database(settings.database)
+        undo.callback(database.close)
+        migrate(database)
+        services = _assemble(settings, folder, pool, database, embedder_later)
+        undo.pop_all()
+        return services
+
+
+def _assemble(
+    settings: Settings,
+    folder: DataFolder,
+    pool: ThreadPoolExecutor,
+    database: Database,
+    embedder_later: Future[Embedder],
+) -> Services:
+    ledger = Ledger(database)
+    policy = Policy()
+    identity = Identity.build(settings, database, ledger)
+    durable = Durable(settings, database)
+    index = open_index(settings)
+    table = RoutingTable.load()
+    prompts = PromptLibrary()
+    embedder = embedder_later.result()
+    catalogue = Catalogue(settings, database, ledger, embedder.documents)
+    journal = Journal(database, ledger)
+    return Services(
+        settings=settings,
+        database=database,
+        ledger=ledger,
+        identity=identity,
+        policy=policy,
+        embedder=embedder,
+        index=index,
+        search=Search(database, index, embedder),
+        documents=Documents(database),
+        sync=Sync(database, ledger, index, embedder, identity.directory, durable, settings),
+        durable=durable,
+        table=table,
+        classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),
+        catalogue=catalogue,
+        prompts=prompts,
+        actions=ActionDesk(database, ledger, policy, durable, identity.accounts, settings),
+        chats=Chats(database, ledger),
+        turns=TurnRunner(journal, pool),
+        rollups=RollUps(database),
+        usage=Reports(database, policy, ledger),
+        journal=journal,
+        pool=pool,
+        folder=folder,
+    )
+
+
+class _Current:
+    """Streamlit runs page scripts by path, so they cannot be handed anything: they ask here."""
+
+    services: Services | None = None
+
+
+def use(services: Services | None) -> None:
+    """Names the services that pages of this process work with."""
+    _Current.services = services
+
+
+def current() -> Services:
+    """Raises ConfigurationError outside a running server."""
+    if _Current.services is None:
+        raise ConfigurationError(
+            "No Switchboard server runs in this process.", fix="Start it with `make run`."
+        )
+    return _Current.services
