@@ -81,6 +81,7 @@ class Reports:
 
     def scopes(self, viewer: Person) -> tuple[str | None, ...]:
         """What the viewer may look at: None for the company first, then teams by name. May be empty."""
+        self._rollups.refresh()
         with self._database.read() as session:
             known = session.scalars(select(col(PersonRow.team)).distinct()).all()
             seen = session.scalars(select(col(UsageRollupRow.team)).distinct()).all()
