@@ -1,0 +1,1 @@
+"""What pages share. `words` and the `*_html` modules are plain functions; the others draw with Streamlit."""

@@ -1,0 +1,197 @@
+"""The line above an answer, its sources, and the card *Why this answer*: the receipt, told to the person who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from app.domain import DataClass, Intent, Passage, Receipt, Role, Route, Stage
+from app.ui.widgets.words import count, milliseconds, money, permission, text, time_html
+
+STAGE_WORDS = {
+    "understand": "understanding",
+    "search": "searching",
+    "choose": "choosing a model",
+    "first words": "waiting for first words",
+    "write": "writing",
+    "cite": "checking citations",
+    "stopped": "until stopped",
+}
+CLASS_DOTS = {
+    DataClass.PUBLIC: "green",
+    DataClass.INTERNAL: "grey",
+    DataClass.CONFIDENTIAL: "amber",
+    DataClass.RESTRICTED: "red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom a receipt is told: their zone, their address, and whether they are an admin."""
+
+    email: str
+    role: Role
+    zone: tzinfo
+
+
+def answered_by(receipt: Receipt) -> str:
+    """`Travel · answered by Reader from 3 sources`."""
+    parts = []
+    if receipt.intent:
+        parts.append(f"<b>{text(receipt.intent.label)}</b>")
+    label = model_label(receipt)
+    if label:
+        sources = len({c.passage.document_id for c in receipt.citations})
+        origin = f" from {count(sources, 'source')}" if sources else ""
+        parts.append(f"answered by {text(label)}{origin}")
+    return ' <span class="sb-sep">·</span> '.join(parts) or "Not answered"
+
+
+def model_label(receipt: Receipt) -> str:
+    """The name people know the model by."""
+    known = receipt.attempts + (receipt.route.decisions if receipt.route else ())
+    return next((d.label for d in known if d.model == receipt.model), receipt.model)
+
+
+def sources_html(receipt: Receipt, reader: Reader) -> str:
+    """The cited passages, each a link that opens it."""
+    if not receipt.citations:
+        return ""
+    rows = "".join(
+        f'<li><a href="#passage" data-sb="passage:{text(receipt.id)}:{c.number}">'
+        f'<span class="sb-num">{c.number}</span><span class="sb-title">{text(c.passage.title)}'
+        f"</span></a><span class='sb-meta'>{_basis(c.passage, reader)} · "
+        f"synced {time_html(c.passage.synced_at, reader.zone)}</span></li>"
+        for c in receipt.citations
+    )
+    return f'<div class="sb-sources"><h6>Sources</h6><ol>{rows}</ol></div>'
+
+
+def why_html(receipt: Receipt, reader: Reader) -> str:
+    """The card, as rows of a name and its values."""
+    rows = [
+        *_intent_rows(receipt.intent),
+        *_model_rows(receipt),
+        ("Data class", _dot(receipt.data_class)),
+        *_prompt_rows(receipt),
+        *_passage_rows(receipt, reader),
+        *_cost_rows(receipt),
+        *_time_rows(receipt),
+        ("Receipt", f"<code>{text(receipt.id)}</code>"),
+    ]
+    body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
+    return f'<dl class="sb-card">{body}</dl>'
+
+
+def _intent_rows(intent: Intent | None) -> Iterable[tuple[str, str]]:
+    if intent is None:
+        return
+    how = (
+        "closest to this intent's example questions"
+        if intent.chosen_by == "examples"
+        else "nothing came close enough, so the general intent answers"
+    )
+    yield (
+        "Intent",
+        f"<b>{text(intent.label)}</b> <span class='sb-num-inline'>{intent.score:.2f}</span>"
+        f"<small>{how}; next best {text(intent.runner_up or 'none')} "
+        f"{intent.runner_up_score:.2f}</small>",
+    )
+
+
+def _model_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
+    route: Route | None = receipt.route
+    if route is None:
+        return
+    yield "Model", f"<b>{text(model_label(receipt))}</b><small>{text(route.reason)}</small>"
+    failed = [a for a in receipt.attempts if not a.allowed]
+    if failed:
+        lines = "".join(f"<li>{text(a.label)}: {text(a.reason)}</li>" for a in failed)
+        yield "Tried first", f"<ul>{lines}</ul>"
+    others = [d for d in route.decisions if d.model != receipt.model]
+    if others:
+        lines = "".join(
+            f"<li><b>{text(d.label)}</b> "
+            f"{'kept in reserve' if d.allowed else 'left out'}: {text(d.reason)}</li>"
+            for d in others
+        )
+        yield "Other models", f"<ul>{lines}</ul>"
+
+
+def _prompt_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
+    if receipt.prompt_name:
+        yield (
+            "Prompt",
+            f"{text(receipt.prompt_name)} · {text(receipt.prompt_version)} · "
+            f"<code>{text(receipt.prompt_sha[:8])}</code>",
+        )
+
+
+def _passage_rows(receipt: Receipt, reader: Reader) -> Iterable[tuple[str, str]]:
+    cited = {c.passage.chunk_id: c.number for c in receipt.citations}
+    if receipt.passages:
+        lines = "".join(
+            f"<li>{_number(cited.get(p.chunk_id))}<b>{text(p.title)}</b>"
+            f"{' › ' + text(p.heading) if p.heading and p.heading != p.title else ''}"
+            f"<small>you may read it as: {_basis(p, reader)}, confirmed "
+            f"{time_html(p.basis.checked_at, reader.zone)} · {p.data_class.label}</small></li>"
+            for p in receipt.passages
+        )
+        yield f"Passages ({len(receipt.passages)})", f"<ul>{lines}</ul>"
+    elif receipt.route and receipt.route.search:
+        yield "Passages", "none of what you may read was close enough"
+    if reader.role is Role.ADMIN and receipt.route and receipt.route.search:
+        yield "Withheld", f"{count(receipt.withheld, 'passage')}<small>only admins see this</small>"
+
+
+def _cost_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
+    used = receipt.usage
+    guess = " (estimated)" if used.estimated else ""
+    yield (
+        "Tokens",
+        f"{used.prompt_tokens:,} read, {used.completion_tokens:,} written{guess}",
+    )
+    yield "Cost", money(receipt.cost_usd)
+
+
+def _time_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
+    total = sum(stage.ms for stage in receipt.stages)
+    if not total:
+        return
+    bar = "".join(
+        f'<i class="sb-s{n % 6}" style="width:{100 * s.ms / total:.1f}%" title="{_stage(s)}"></i>'
+        for n, s in enumerate(receipt.stages)
+    )
+    legend = "".join(
+        f'<li><i class="sb-s{n % 6}"></i>{_stage(s)}</li>' for n, s in enumerate(receipt.stages)
+    )
+    first = (
+        f"first words after {milliseconds(receipt.first_token_ms)}, "
+        if receipt.first_token_ms is not None
+        else ""
+    )
+    yield (
+        "Time",
+        f'{first}{milliseconds(receipt.total_ms)} in all<div class="sb-bar">{bar}</div>'
+        f'<ul class="sb-legend">{legend}</ul>',
+    )
+
+
+def _stage(stage: Stage) -> str:
+    return f"{text(STAGE_WORDS.get(stage.name, stage.name))} {milliseconds(stage.ms)}"
+
+
+def _basis(passage: Passage, reader: Reader) -> str:
+    return text(permission(passage.basis.principal, reader.email))
+
+
+def _number(number: int | None) -> str:
+    return f'<span class="sb-num">{number}</span>' if number else ""
+
+
+def _dot(data_class: DataClass) -> str:
+    return (
+        f'<span class="sb-dot sb-{CLASS_DOTS[data_class]}"></span>{text(data_class.label)}'
+        "<small>the strictest of your question and the passages</small>"
+    )

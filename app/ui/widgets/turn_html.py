@@ -1,0 +1,78 @@
+"""One turn of a conversation as a single piece of HTML: question, who answered, the answer, its sources, the receipt.
+
+A past turn is one element, so that a long conversation costs little to draw.
+"""
+
+from __future__ import annotations
+
+from app.chat.views import TurnView
+from app.domain import Receipt
+from app.ui.widgets.answer_html import answer_html
+from app.ui.widgets.receipt_html import Reader, answered_by, sources_html, why_html
+from app.ui.widgets.words import text
+
+NOTES = {
+    "stopped": ("grey", "Stopped", "You stopped this answer; what had arrived is kept."),
+    "interrupted": (
+        "amber",
+        "Interrupted",
+        "Switchboard stopped while it was answering. Retry asks the same question again.",
+    ),
+}
+
+
+def question_html(question: str) -> str:
+    return f'<div class="sb-q"><div>{text(question)}</div></div>'
+
+
+def stage_html(stage: str) -> str:
+    """The quiet line while an answer is under way; `aria-live` lets a screen reader say it."""
+    return (
+        f'<div class="sb-stage" role="status" aria-live="polite"><span class="sb-pulse"></span>'
+        f"{text(stage)}…</div>"
+    )
+
+
+def turn_html(turn: TurnView, reader: Reader) -> str:
+    """A turn that is over. Its note says how it ended, where it did not simply end."""
+    receipt = turn.receipt
+    return (
+        f'<article class="sb-turn">{question_html(turn.question)}'
+        f"{_receipt(receipt, reader) if receipt else ''}"
+        f"{body_html(turn.answer, turn.id, receipt)}"
+        f"{sources_html(receipt, reader) if receipt else ''}"
+        f"{_note(turn)}</article>"
+    )
+
+
+def body_html(answer: str, turn_id: str, receipt: Receipt | None) -> str:
+    if not answer:
+        return ""
+    titles = {c.number: c.passage.title for c in receipt.citations} if receipt else {}
+    return (
+        f'<div class="sb-answer" data-answer="{text(turn_id)}">'
+        f"{answer_html(answer, turn_id, titles)}</div>"
+    )
+
+
+def _receipt(receipt: Receipt, reader: Reader) -> str:
+    return (
+        f'<details class="sb-why"><summary><span class="sb-line">{answered_by(receipt)}</span>'
+        f'<span class="sb-whylink">Why this answer</span></summary>'
+        f"{why_html(receipt, reader)}</details>"
+    )
+
+
+def _note(turn: TurnView) -> str:
+    if turn.status == "failed":
+        return (
+            '<div class="sb-note" role="alert"><span class="sb-dot sb-red"></span>'
+            f"<div><b>Not answered.</b> {text(turn.error)}</div></div>"
+        )
+    if turn.status not in NOTES:
+        return ""
+    colour, word, sentence = NOTES[turn.status]
+    return (
+        f'<div class="sb-note"><span class="sb-dot sb-{colour}"></span>'
+        f"<div><b>{word}.</b> {sentence}</div></div>"
+    )
