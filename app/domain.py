@@ -279,10 +279,13 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """`kind` is the error's class in app.errors, empty when it was none of ours."""
+
     message: str
     fix: str
     text: str
     receipt: Receipt
+    kind: str = ""
 
 
 TurnEvent = Progress | Routed | Found | TextDelta | Offered | Finished | Stopped | Failed

@@ -176,7 +176,7 @@ async def answer(question: Question, stages: Stages, draft: Draft) -> AsyncItera
             yield Offered(offers)
         yield finished
     except SwitchboardError as error:
-        yield Failed(error.message, error.fix, draft.text, draft.receipt())
+        yield Failed(error.message, error.fix, draft.text, draft.receipt(), type(error).__name__)
 
 
 def understand(

@@ -149,6 +149,7 @@ def _assemble(
     embedder = embedder_later.result()
     catalogue = Catalogue(settings, database, ledger, embedder.documents)
     journal = Journal(database, ledger)
+    rollups = RollUps(database)
     return Services(
         settings=settings,
         database=database,
@@ -168,8 +169,8 @@ def _assemble(
         actions=ActionDesk(database, ledger, policy, durable, identity.accounts, settings),
         chats=Chats(database, ledger),
         turns=TurnRunner(journal, pool),
-        rollups=RollUps(database),
-        usage=Reports(database, policy, ledger),
+        rollups=rollups,
+        usage=Reports(database, policy, ledger, rollups),
         journal=journal,
         pool=pool,
         folder=folder,

@@ -71,6 +71,8 @@ ROUTES: tuple[GuardedRoute, ...] = (
     GuardedRoute("/v1/chat/completions"),
     GuardedRoute("/v1/models"),
     GuardedRoute("/v1/search"),
+    GuardedRoute("/v1/receipts/{id}"),
+    GuardedRoute("/v1/{path:path}"),
 )
 
 ACTIONS: tuple[GuardedAction, ...] = (

@@ -89,11 +89,21 @@ class LiveTurn:
 
     async def follow(self) -> AsyncIterator[TurnEvent]:
         """Every event from the first, then the new ones; ends when the turn is persisted."""
+        async for batch in self.batches():
+            for event in batch:
+                yield event
+
+    async def batches(self) -> AsyncIterator[list[TurnEvent]]:
+        """What is there, then what is new each time there is news; ends when the turn is persisted.
+
+        A slow reader gets fewer, larger batches.
+        """
         seen = 0
         while True:
             while seen < len(self.events):
-                yield self.events[seen]
-                seen += 1
+                batch = self.events[seen:]
+                seen += len(batch)
+                yield batch
             if self.done:
                 return
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -33,9 +33,14 @@ class TurnRunner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._live: dict[str, LiveTurn] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listeners: list[Callable[[LiveTurn], None]] = []
 
     def attach(self, loop: asyncio.AbstractEventLoop, stages: Stages) -> None:
         self._loop, self._stages = loop, stages
+
+    def listen(self, listener: Callable[[LiveTurn], None]) -> None:
+        """`listener` is called on the loop with each turn that is over; it must be quick and may not raise."""
+        self._listeners.append(listener)
 
     @property
     def active(self) -> int:
@@ -110,6 +115,8 @@ class TurnRunner:
         live = self._live.get(turn_id)
         if live is not None:
             live.close()
+            for listener in self._listeners:
+                listener(live)
         asyncio.get_running_loop().call_later(KEEP_DONE_S, self._live.pop, turn_id, None)
 
     async def _run(self, question: Question, live: LiveTurn) -> None:

@@ -180,6 +180,13 @@ class UsageRead(EventBody):
     exported: bool = False
 
 
+class ReceiptRead(EventBody):
+    """Somebody other than the person who asked read the receipt of an answer; `subject` is the turn."""
+
+    type: Literal["receipt_read"] = "receipt_read"
+    person: str
+
+
 class AccessDenied(EventBody):
     type: Literal["access_denied"] = "access_denied"
     action: str
@@ -210,6 +217,7 @@ Event = Annotated[
     | KeyCreated
     | KeyRevoked
     | UsageRead
+    | ReceiptRead
     | AccessDenied,
     Field(discriminator="type"),
 ]

@@ -7,12 +7,12 @@ counted now and once more at the next refresh, never lost.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -38,7 +38,7 @@ EVERY_S = 15.0
 LOCK = 7_215_301
 """Key of the PostgreSQL advisory lock that lets one refresh work at a time; SQLite's write transaction does it there."""
 
-_log = logging.getLogger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class RollUps:
@@ -88,7 +88,7 @@ class RollUps:
             try:
                 self.refresh()
             except SQLAlchemyError:
-                _log.exception("usage roll-ups could not be refreshed; the next try follows")
+                log.exception("roll-ups not refreshed; the next try follows")
             self._stopping.wait(every_s)
 
     def _recompute(self, day: date, at: datetime) -> bool:
