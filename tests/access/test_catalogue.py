@@ -11,7 +11,7 @@ from app.domain import Person
 
 def test_every_entry_has_a_guard_that_the_schema_knows(policy: Policy) -> None:
     schema = (policy.engine.folder / "schema.cedarschema").read_text()
-    guards = {page.guard for page in PAGES} | {route.guard for route in ROUTES}
+    guards: set[str] = {page.guard for page in PAGES} | {route.guard for route in ROUTES}
     guards |= {action.guard for action in ACTIONS} | {area.guard for area in AREAS}
     for guard in guards:
         assert f"action {guard} appliesTo" in schema
