@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from app.db.engine import Database
@@ -79,42 +80,38 @@ class Ledger:
             )
 
     def _lock_head(self, session: Session) -> tuple[int, str]:
-        statement = select(col(ChainHeadRow.seq), col(ChainHeadRow.hash)).where(
-            col(ChainHeadRow.id) == 1
+        statement = (
+            select(col(ChainHeadRow.seq), col(ChainHeadRow.hash))
+            .where(col(ChainHeadRow.id) == 1)
+            .with_for_update()
         )
-        row = session.execute(statement.with_for_update()).one_or_none()
-        if row is None:
-            session.execute(insert(ChainHeadRow), [{"id": 1, "seq": 0, "hash": GENESIS}])
-            return 0, GENESIS
+        row = session.execute(statement).one_or_none()
+        if row is None:  # the first event ever; on PostgreSQL another process may be at it too
+            insert_new = sqlite.insert if self._database.is_sqlite else postgresql.insert
+            session.execute(
+                insert_new(ChainHeadRow)
+                .values(id=1, seq=0, hash=GENESIS)
+                .on_conflict_do_nothing(index_elements=["id"])
+            )
+            row = session.execute(statement).one()
         return row[0], row[1]
 
-    def verify(self) -> Verified:
-        """Walks the whole chain. Memory stays flat."""
-        previous, seq = GENESIS, 0
+    def verify(self, kept_head: str = "") -> Verified:
+        """Walks the whole chain, in one snapshot. Memory stays flat.
+
+        `kept_head` is a head that somebody noted earlier: a chain that was rewritten as a whole does not contain it.
+        """
         with self._database.read() as session:
-            for row in session.execute(
-                select(EventRow).order_by(col(EventRow.seq)).execution_options(yield_per=1000)
-            ).scalars():
-                if row.seq != seq + 1:
-                    return Verified(
-                        seq, previous, Break(seq + 1, f"missing; the next is {row.seq}")
-                    )
-                if row.previous != previous:
-                    return Verified(
-                        seq, previous, Break(row.seq, "does not follow its predecessor")
-                    )
-                if row.hash != chain_hash(previous, row.seq, row.at, row.body):
-                    return Verified(seq, previous, Break(row.seq, "its content was changed"))
-                if _columns_differ(row):
-                    return Verified(
-                        seq, previous, Break(row.seq, "its columns contradict its body")
-                    )
-                previous, seq = row.hash, row.seq
-            head = session.execute(select(ChainHeadRow)).scalars().one_or_none()
-        recorded = (head.seq, head.hash) if head else (0, GENESIS)
-        if recorded != (seq, previous):
-            return Verified(seq, previous, Break(seq + 1, f"cut off; the head says {recorded[0]}"))
-        return Verified(seq, previous, None)
+            if not self._database.is_sqlite:
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            walk = _Walk(kept_head)
+            broken = walk.through(session)
+            head = session.execute(
+                select(col(ChainHeadRow.seq), col(ChainHeadRow.hash))
+            ).one_or_none()
+        if broken is None:
+            broken = walk.end(*(head or (0, GENESIS)))
+        return Verified(walk.seq, walk.previous, broken)
 
     def export(self) -> Iterator[str]:
         """One JSON object a line, oldest first, with the chain's own fields."""
@@ -122,16 +119,21 @@ class Ledger:
             for row in session.execute(
                 select(EventRow).order_by(col(EventRow.seq)).execution_options(yield_per=1000)
             ).scalars():
-                yield json.dumps(
-                    {
-                        "seq": row.seq,
-                        "at": row.at.isoformat(),
-                        "event": json.loads(row.body),
-                        "previous": row.previous,
-                        "hash": row.hash,
-                    },
-                    ensure_ascii=False,
-                )
+                yield line(row)
+
+
+def line(row: EventRow) -> str:
+    """One event as one line of JSON."""
+    return json.dumps(
+        {
+            "seq": row.seq,
+            "at": row.at.isoformat(),
+            "event": json.loads(row.body),
+            "previous": row.previous,
+            "hash": row.hash,
+        },
+        ensure_ascii=False,
+    )
 
 
 def canonical(event: Event) -> str:
@@ -148,3 +150,62 @@ def chain_hash(previous: str, seq: int, at: datetime, body: str) -> str:
 def _columns_differ(row: EventRow) -> bool:
     body = json.loads(row.body)
     return (row.type, row.actor, row.subject) != (body["type"], body["actor"], body["subject"])
+
+
+class _Walk:
+    """Where a verification stands: the last event that held, and its hash."""
+
+    def __init__(self, kept_head: str) -> None:
+        self.seq = 0
+        self.previous = GENESIS
+        self._kept_head = kept_head
+        self._kept_seen = kept_head in ("", GENESIS)
+
+    def through(self, session: Session) -> Break | None:
+        rows = session.execute(
+            select(EventRow).order_by(col(EventRow.seq)).execution_options(yield_per=1000)
+        ).scalars()
+        try:
+            for row in rows:
+                problem = self._problem(row)
+                if problem:
+                    return Break(min(row.seq, self.seq + 1), problem)
+                self.previous, self.seq = row.hash, row.seq
+                self._kept_seen = self._kept_seen or row.hash == self._kept_head
+        except (ValueError, TypeError):  # a column that no longer holds a value of its type
+            return self._unreadable(session)
+        return None
+
+    def end(self, head_seq: int, head_hash: str) -> Break | None:
+        if (head_seq, head_hash) != (self.seq, self.previous):
+            return Break(
+                min(head_seq, self.seq) + 1,
+                f"the end was changed: the head says {head_seq} events, the log has {self.seq}",
+            )
+        if not self._kept_seen:
+            return Break(1, "the whole log was rewritten: the head you kept is not in it")
+        return None
+
+    def _problem(self, row: EventRow) -> str:
+        if row.seq != self.seq + 1:
+            return f"missing; the next is {row.seq}"
+        if row.previous != self.previous:
+            return "does not follow its predecessor"
+        if row.hash != chain_hash(self.previous, row.seq, row.at, row.body):
+            return "its content was changed"
+        if _columns_differ(row):
+            return "its columns contradict its body"
+        return ""
+
+    def _unreadable(self, session: Session) -> Break:
+        """Rows come in batches, so the one that cannot be read is looked for one by one."""
+        while True:
+            seq = self.seq + 1
+            try:
+                row = session.execute(select(EventRow).where(col(EventRow.seq) == seq)).scalar()
+            except (ValueError, TypeError):
+                return Break(seq, "it cannot be read; a column was changed")
+            problem = self._problem(row) if row is not None else "missing"
+            if row is None or problem:
+                return Break(seq, problem)
+            self.previous, self.seq = row.hash, row.seq
