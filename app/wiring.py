@@ -159,7 +159,7 @@ def _assemble(
         embedder=embedder,
         index=index,
         search=Search(database, index, embedder),
-        documents=Documents(database),
+        documents=Documents(database, ledger),
         sync=Sync(database, ledger, index, embedder, identity.directory, durable, settings),
         durable=durable,
         table=table,
