@@ -1,0 +1,47 @@
+"""What every adapter is, and the token estimate for servers that report no usage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from app.domain import ModelCall, ModelChunk, Usage
+
+_CHARACTERS_PER_TOKEN = 3.8  # English prose with common BPE vocabularies lies between 3.5 and 4.5
+
+
+class ChatModel(Protocol):
+    """One model that answers. Adapters raise only `ModelError` and its subclasses."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def provider(self) -> str: ...
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
+        """TextDelta… and one ModelDone at the end. Closing the generator, or cancelling the task that waits on it, ends the
+        call at the provider."""
+        ...
+
+    async def check(self) -> None:
+        """A tiny real call. Returns if the model answers, raises ModelError if not."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def estimate_tokens(*texts: str) -> int:
+    """A rough count for budgets and for servers without usage; never billed as if it were exact."""
+    return sum(max(1, round(len(text) / _CHARACTERS_PER_TOKEN)) for text in texts if text)
+
+
+def prompt_tokens(call: ModelCall) -> int:
+    return estimate_tokens(*(message.content for message in call.prompt.messages))
+
+
+def estimated(call: ModelCall, answer: str) -> Usage:
+    return Usage(prompt_tokens(call), estimate_tokens(answer), estimated=True)

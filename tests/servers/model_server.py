@@ -1,0 +1,418 @@
+"""A real HTTP server that speaks the OpenAI and the Anthropic wire formats, well and badly.
+
+The model id of a request picks what happens: `ok`, or a name from `FAULTS`. It listens on 127.0.0.1 in the loop that
+started it; `requests` keeps every body, `closed` is set when a client hangs up in mid-answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+PIECES = ("Trains ", "first, ", "then planes [1].")
+PROMPT_TOKENS, COMPLETION_TOKENS = 21, 7
+
+
+@dataclass
+class Exchange:
+    """One request and the socket to answer it on."""
+
+    writer: asyncio.StreamWriter
+    openai: bool
+    body: dict[str, Any]
+    key: str
+
+    async def head(self, status: int, kind: str, *headers: str) -> None:
+        lines = [f"HTTP/1.1 {status} Status", f"Content-Type: {kind}", *headers]
+        self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        await self.writer.drain()
+
+    async def error(self, status: int, error: Any, *headers: str) -> None:
+        body = {"error": error} if self.openai else {"type": "error", "error": error}
+        await self.page(status, "application/json", json.dumps(body), *headers)
+
+    async def page(self, status: int, kind: str, text: str, *headers: str) -> None:
+        data = text.encode()
+        await self.head(status, kind, f"Content-Length: {len(data)}", *headers)
+        self.writer.write(data)
+
+    async def begin(self) -> None:
+        await self.head(200, "text/event-stream; charset=utf-8", "Transfer-Encoding: chunked")
+
+    async def raw(self, data: bytes) -> None:
+        self.writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+        await self.writer.drain()
+
+    async def event(self, value: dict[str, Any]) -> None:
+        name = "" if self.openai else f"event: {value['type']}\n"
+        await self.raw(f"{name}data: {json.dumps(value)}\n\n".encode())
+
+    async def end(self) -> None:
+        self.writer.write(b"0\r\n\r\n")
+        await self.writer.drain()
+
+    async def text(self, piece: str) -> None:
+        if self.openai:
+            await self.event({"choices": [{"index": 0, "delta": {"content": piece}}]})
+        else:
+            delta = {"type": "text_delta", "text": piece}
+            await self.event({"type": "content_block_delta", "index": 0, "delta": delta})
+
+    async def start_message(self) -> None:
+        if self.openai:
+            await self.event({"choices": [{"index": 0, "delta": {"role": "assistant"}}]})
+        else:
+            usage = {"input_tokens": PROMPT_TOKENS - 1, "cache_read_input_tokens": 1}
+            await self.event({"type": "message_start", "message": {"usage": usage}})
+
+    async def finish(self, openai: str, anthropic: str, *, usage: bool = True) -> None:
+        if self.openai:
+            await self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": openai}]})
+            if usage:
+                counts = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS}
+                await self.event({"choices": [], "usage": counts})
+            await self.raw(b"data: [DONE]\n\n")
+        else:
+            counts = {"output_tokens": COMPLETION_TOKENS} if usage else {}
+            delta = {"stop_reason": anthropic}
+            await self.event({"type": "message_delta", "delta": delta, "usage": counts})
+            await self.event({"type": "message_stop"})
+
+
+async def ok(x: Exchange) -> None:
+    await x.begin()
+    await x.start_message()
+    for piece in PIECES:
+        await x.text(piece)
+    await x.finish("stop", "end_turn")
+    await x.end()
+
+
+async def no_usage(x: Exchange) -> None:
+    await x.begin()
+    for piece in PIECES:
+        await x.text(piece)
+    await x.finish("stop", "end_turn", usage=False)
+    await x.end()
+
+
+async def length(x: Exchange) -> None:
+    await x.begin()
+    await x.text(PIECES[0])
+    await x.finish("length", "max_tokens")
+    await x.end()
+
+
+async def crumbs(x: Exchange) -> None:
+    """The same bytes, three at a time, with CRLF line ends and a comment line."""
+    if x.openai:
+        events = [json.dumps({"choices": [{"delta": {"content": piece}}]}) for piece in PIECES]
+        text = "".join(f"data: {event}\r\n\r\n" for event in events) + ": hi\r\n\r\ndata: [DONE]\r\n\r\n"
+    else:
+        texts = [{"type": "text_delta", "text": piece} for piece in PIECES]
+        values = [{"type": "content_block_delta", "delta": delta} for delta in texts]
+        events = [json.dumps(value) for value in [*values, {"type": "message_stop"}]]
+        text = ": hi\r\n\r\n" + "".join(f"event: x\r\ndata: {event}\r\n\r\n" for event in events)
+    await x.begin()
+    data = text.encode()
+    for start in range(0, len(data), 3):
+        await x.raw(data[start : start + 3])
+    await x.end()
+
+
+async def refusal(x: Exchange) -> None:
+    await x.begin()
+    await x.start_message()
+    if x.openai:
+        await x.event({"choices": [{"index": 0, "delta": {"refusal": "I cannot help."}}]})
+    await x.finish("stop", "refusal")
+    await x.end()
+
+
+async def filtered(x: Exchange) -> None:
+    await x.begin()
+    await x.text(PIECES[0])
+    await x.finish("content_filter", "refusal")
+    await x.end()
+
+
+async def truncated(x: Exchange) -> None:
+    """A clean end of the body, without the end of the answer."""
+    await x.begin()
+    await x.text(PIECES[0])
+    await x.end()
+
+
+async def cut_off(x: Exchange) -> None:
+    """The connection dies in the middle of a chunk."""
+    await x.begin()
+    await x.text(PIECES[0])
+    x.writer.write(b"ff\r\ndata: {")
+    await x.writer.drain()
+    x.writer.close()
+
+
+async def hangs_up(x: Exchange) -> None:
+    x.writer.close()
+
+
+async def malformed_chunk(x: Exchange) -> None:
+    await x.begin()
+    await x.text(PIECES[0])
+    await x.raw(b'data: {"choices": [{"delta": {"content": "half\n\n')
+    await x.end()
+
+
+async def chunk_of_another_kind(x: Exchange) -> None:
+    await x.begin()
+    await x.raw(b'data: {"hello": "world"}\n\n')
+    await x.end()
+
+
+async def chunk_that_is_a_list(x: Exchange) -> None:
+    await x.begin()
+    await x.raw(b"data: [1, 2]\n\n")
+    await x.end()
+
+
+async def nested_nonsense(x: Exchange) -> None:
+    """JSON of the right outline with wrong types inside."""
+    await x.begin()
+    await x.raw(b'data: {"type": "content_block_delta", "delta": 7, "choices": ["x"]}\n\n')
+    await x.end()
+
+
+async def empty_answer(x: Exchange) -> None:
+    await x.begin()
+    await x.start_message()
+    await x.finish("stop", "end_turn")
+    await x.end()
+
+
+async def empty_body(x: Exchange) -> None:
+    await x.begin()
+    await x.end()
+
+
+async def login_page(x: Exchange) -> None:
+    await x.page(200, "text/html", "<html>Please sign in to the proxy</html>")
+
+
+async def plain_json(x: Exchange) -> None:
+    await x.page(200, "application/json", '{"choices": []}')
+
+
+async def no_http(x: Exchange) -> None:
+    x.writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+    await x.writer.drain()
+    x.writer.close()
+
+
+async def bad_gzip(x: Exchange) -> None:
+    await x.head(200, "text/event-stream", "Content-Encoding: gzip", "Content-Length: 7")
+    x.writer.write(b"notgzip")
+
+
+async def overloaded_in_stream(x: Exchange) -> None:
+    await x.begin()
+    await x.text(PIECES[0])
+    error = {"type": "overloaded_error", "message": "Overloaded"}
+    await x.event({"type": "error", "error": error})
+    await x.end()
+
+
+async def limited_in_stream(x: Exchange) -> None:
+    await x.begin()
+    error = {"type": "rate_limit_error", "message": "Slow down"}
+    await x.event({"type": "error", "error": error})
+    await x.end()
+
+
+async def silent(x: Exchange) -> None:
+    """Headers, then nothing until the client goes."""
+    await x.begin()
+    await asyncio.Event().wait()
+
+
+async def never_answers(x: Exchange) -> None:  # noqa: ARG001
+    await asyncio.Event().wait()
+
+
+async def stalls(x: Exchange) -> None:
+    """One word, then silence."""
+    await x.begin()
+    await x.text(PIECES[0])
+    await asyncio.Event().wait()
+
+
+async def drips(x: Exchange) -> None:
+    """Words without end."""
+    await x.begin()
+    while True:
+        await x.text("drip ")
+        await asyncio.sleep(0.005)
+
+
+def status(code: int, error: Any, *headers: str) -> Callable[[Exchange], Awaitable[None]]:
+    async def answer(x: Exchange) -> None:
+        await x.error(code, error, *headers)
+
+    return answer
+
+
+async def bad_key(x: Exchange) -> None:
+    """Some servers repeat the key they were given."""
+    error = {"type": "authentication_error", "message": f"Invalid key provided: {x.key}"}
+    await x.error(401, error)
+
+
+async def echoes_prompt(x: Exchange) -> None:
+    said = x.body["messages"][-1]["content"]
+    message = f"Input should be a valid list, input_value='{said}' is a string"
+    await x.error(422, {"type": "invalid_request_error", "message": message})
+
+
+async def bad_gateway(x: Exchange) -> None:
+    await x.page(502, "text/html", "<html>Bad gateway</html>")
+
+
+def _error(kind: str, message: str, code: str | None = None) -> dict[str, Any]:
+    return {"type": kind, "message": message, "code": code}
+
+
+FAULTS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
+    "ok": ok,
+    "no_usage": no_usage,
+    "length": length,
+    "crumbs": crumbs,
+    "refusal": refusal,
+    "filtered": filtered,
+    "truncated": truncated,
+    "cut_off": cut_off,
+    "hangs_up": hangs_up,
+    "malformed_chunk": malformed_chunk,
+    "chunk_of_another_kind": chunk_of_another_kind,
+    "chunk_that_is_a_list": chunk_that_is_a_list,
+    "nested_nonsense": nested_nonsense,
+    "empty_answer": empty_answer,
+    "empty_body": empty_body,
+    "login_page": login_page,
+    "plain_json": plain_json,
+    "no_http": no_http,
+    "bad_gzip": bad_gzip,
+    "overloaded_in_stream": overloaded_in_stream,
+    "limited_in_stream": limited_in_stream,
+    "silent": silent,
+    "never_answers": never_answers,
+    "stalls": stalls,
+    "drips": drips,
+    "bad_key": bad_key,
+    "echoes_prompt": echoes_prompt,
+    "bad_gateway": bad_gateway,
+    "forbidden": status(403, _error("permission_error", "Not your model")),
+    "no_credit": status(429, _error("insufficient_quota", "Check your plan", "insufficient_quota")),
+    "payment_required": status(402, _error("billing_error", "Pay first")),
+    "unknown_model": status(404, _error("not_found_error", "No such model")),
+    "bad_request": status(400, _error("invalid_request_error", "Unknown parameter: 'x'")),
+    "too_long": status(
+        400, _error("invalid_request_error", "prompt is too long", "context_length_exceeded")
+    ),
+    "too_large": status(413, _error("request_too_large", "Request too large")),
+    "filtered_prompt": status(
+        400, _error("invalid_request_error", "Blocked by our safety system", "content_filter")
+    ),
+    "limited": status(429, _error("rate_limit_error", "Slow down"), "Retry-After: 7"),
+    "limited_ms": status(429, _error("rate_limit_error", "Slow down"), "Retry-After-Ms: 1500"),
+    "limited_date": status(
+        429, _error("rate_limit_error", "Slow"), "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT"
+    ),
+    "limited_plain": status(429, _error("rate_limit_error", "Slow down")),
+    "limited_nonsense": status(429, _error("rate_limit_error", "Slow"), "Retry-After: soon"),
+    "request_timeout": status(408, _error("timeout_error", "Too slow")),
+    "conflict": status(409, _error("conflict_error", "Try again")),
+    "server_error": status(500, _error("api_error", "Internal error")),
+    "unavailable": status(503, "the server is starting"),
+    "gateway_timeout": status(504, _error("timeout_error", "Upstream")),
+    "overloaded": status(529, _error("overloaded_error", "Overloaded")),
+    "moved": status(308, _error("moved", "over there"), "Location: /v1/elsewhere"),
+}
+
+
+@dataclass
+class ModelServer:
+    url: str = ""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    open_connections: int = 0
+    connections_made: int = 0
+
+    @property
+    def openai_url(self) -> str:
+        return f"{self.url}/v1"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open_connections += 1
+        self.connections_made += 1
+        try:
+            while not writer.is_closing() and (request := await _read(reader)) is not None:
+                path, headers, body = request
+                self.requests.append(body)
+                key = headers.get("authorization", "").removeprefix("Bearer ")
+                exchange = Exchange(
+                    writer, "completions" in path, body, key or headers.get("x-api-key", "")
+                )
+                await self._answer(exchange, reader)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.closed.set()
+        finally:
+            self.open_connections -= 1
+            writer.close()
+
+    async def _answer(self, exchange: Exchange, reader: asyncio.StreamReader) -> None:
+        """Runs the fault, unless the client hangs up first."""
+        answer = asyncio.ensure_future(FAULTS[exchange.body["model"]](exchange))
+        gone = asyncio.ensure_future(_until_gone(reader))
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                self.closed.set()
+                exchange.writer.close()
+        finally:
+            answer.cancel()
+            gone.cancel()
+            await asyncio.gather(answer, gone, return_exceptions=True)
+
+
+async def _until_gone(reader: asyncio.StreamReader) -> None:
+    while not reader.at_eof():
+        await asyncio.sleep(0.002)
+
+
+async def _read(
+    reader: asyncio.StreamReader,
+) -> tuple[str, dict[str, str], dict[str, Any]] | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.decode().split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    body = await reader.readexactly(int(headers.get("content-length") or 0))
+    return first.split()[1], headers, json.loads(body or b'{"model": "unknown_model"}')
+
+
+@asynccontextmanager
+async def model_server() -> AsyncIterator[ModelServer]:
+    state = ModelServer()
+    server = await asyncio.start_server(state.serve, "127.0.0.1", 0)
+    state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield state
+    finally:
+        server.close()
