@@ -4,7 +4,8 @@
     ├── ConfigurationError        a setting is missing, contradictory or unusable
     │   └── AlreadyRunning        another process owns the data folder
     ├── InputError                what a person (or a client of the API) sent cannot be used
-    │   └── NotFound              no such thing, or none that this person may know of
+    │   ├── NotFound              no such thing, or none that this person may know of
+    │   └── TooLarge              it is bigger than what is accepted
     ├── Denied                    access decided against it, with a reason
     │   ├── NotSignedIn           no session, or one that has ended
     │   ├── Withheld              a document that this person may not read
@@ -64,6 +65,10 @@ class InputError(SwitchboardError):
 
 class NotFound(InputError):
     default_fix = "Check the address, or go back to your chats."
+
+
+class TooLarge(InputError):
+    default_fix = "Send less."
 
 
 class Denied(SwitchboardError):
