@@ -59,18 +59,6 @@ def company_name(path: Path = COMPANY_FILE) -> str:
     return str(_read(path)["name"])
 
 
-def who_can_sign_in() -> str:
-    """A plain-text table of the demo people (name, team, role, e-mail), for the terminal."""
-    rows = [("Name", "Team", "Role", "E-mail")]
-    rows += [(p.name, p.team, p.role.label, p.email) for p in load_people()]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "  ".join("─" * width for width in widths), *lines[1:]])
-
-
 def _read(path: Path) -> Json:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
