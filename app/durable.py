@@ -106,8 +106,6 @@ class Durable:
             self._dispose()
             _process.release()
             raise
-        for callback in self._after_launch:
-            callback()
 
     def _launch(self) -> None:
         from dbos import DBOS
@@ -124,6 +122,8 @@ class Durable:
         DBOS.register_queue("sync", worker_concurrency=SYNC_LIMIT, polling_interval_sec=SYNC_POLL_S)
         self._stopping.clear()
         self._take_over()
+        for callback in self._after_launch:
+            callback()
         self._sweeper = threading.Thread(target=self._sweep, name="durable-sweeper", daemon=True)
         self._sweeper.start()
 

@@ -82,6 +82,16 @@ class Settings(BaseSettings):
     silence_timeout_s: float = Field(30.0, gt=0, description="Wait between tokens.")
     api_requests_per_minute: int = Field(120, ge=1, description="Per personal key.")
     sync_every_minutes: int = Field(30, ge=1, description="Default pause between syncs.")
+    webhook_url: str = Field(
+        "",
+        repr=False,
+        pattern=r"^(https?://.+)?$",
+        description="Address that the action 'Send a message' posts to; empty = not offered.",
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="Signs its posts as standardwebhooks.com has it; empty = no."
+    )
+    webhook_timeout_s: float = Field(10.0, gt=0, description="Wait for the webhook's answer.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("compatible_models", mode="before")

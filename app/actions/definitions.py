@@ -1,0 +1,111 @@
+"""Every button there is: one frozen value an action. What it is called, who it is for, what it asks and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.actions import prefill, tickets, webhook
+from app.actions.effects import Effect, InTransaction, Outside
+from app.actions.prefill import Conversation, Prefilled
+from app.domain import Json, Person
+from app.settings import Settings
+
+Risk = Literal["low", "medium", "high"]
+
+
+class Form(BaseModel):
+    """What a person fills in. `title` is a field's label, `description` its help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class TicketForm(Form):
+    title: str = Field(min_length=3, max_length=120, title="Title")
+    body: str = Field(
+        min_length=1, max_length=4000, title="Description", description="What is wrong or needed?"
+    )
+    queue: Literal["IT", "Facilities", "People", "Finance"] = Field(title="Queue")
+    priority: Literal["low", "normal", "high", "urgent"] = Field("normal", title="Priority")
+
+
+class MessageForm(Form):
+    subject: str = Field(min_length=3, max_length=120, title="Subject")
+    message: str = Field(min_length=1, max_length=4000, title="Message")
+    requested_for: str = Field(
+        "", max_length=120, title="Requested for", description="Somebody else's name, if any."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDefinition:
+    """`name`, `label` and `risk` are the catalogue's too, where policy finds them; a test compares.
+
+    `payload` makes exactly what happens or is sent out of the person and the form; `offered` says whether the installation
+    has what the action needs.
+    """
+
+    name: str
+    label: str
+    help: str
+    who: str
+    risk: Risk
+    parameters: type[Form]
+    prefill: Callable[[Conversation], Prefilled]
+    payload: Callable[[Person, Any], Json]
+    effect: Effect
+    offered: Callable[[Settings], bool]
+
+    def problems(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Field name to what is wrong with it, in words; empty when the form can be sent."""
+        try:
+            self.parameters.model_validate(dict(arguments))
+        except ValidationError as error:
+            return {
+                str(problem["loc"][0]) if problem["loc"] else "": problem["msg"]
+                for problem in error.errors(include_url=False, include_input=False)
+            }
+        return {}
+
+
+def _ticket_payload(person: Person, form: TicketForm) -> Json:
+    return {**form.model_dump(), "requested_by": person.email}
+
+
+def _message_payload(person: Person, form: MessageForm) -> Json:
+    return {
+        "type": "switchboard.message",
+        **form.model_dump(),
+        "requested_by": {"name": person.name, "email": person.email, "team": person.team},
+    }
+
+
+ACTIONS: tuple[ActionDefinition, ...] = (
+    ActionDefinition(
+        name="open_ticket",
+        label="Open a ticket",
+        help="Writes to the request desk. You see the ticket under My requests.",
+        who="Everyone; it runs at once.",
+        risk="low",
+        parameters=TicketForm,
+        prefill=prefill.ticket,
+        payload=_ticket_payload,
+        effect=InTransaction(tickets.open_ticket),
+        offered=lambda _settings: True,
+    ),
+    ActionDefinition(
+        name="send_webhook",
+        label="Send a message",
+        help="Posts it to the service that your admin connected, such as Zapier, Make or n8n.",
+        who="Everyone; for employees it waits for their team lead.",
+        risk="medium",
+        parameters=MessageForm,
+        prefill=prefill.message,
+        payload=_message_payload,
+        effect=Outside(webhook.send),
+        offered=lambda settings: bool(settings.webhook_url),
+    ),
+)

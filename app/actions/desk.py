@@ -1,0 +1,351 @@
+"""The desk where actions are offered, sent, approved and looked up. `ActionRuns` carries them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col
+
+from app.access import Policy, require
+from app.access.policy import APPROVAL
+from app.actions.definitions import ACTIONS, ActionDefinition
+from app.actions.effects import payload_hash
+from app.actions.prefill import Conversation
+from app.actions.runs import CHANGED, ActionRuns
+from app.actions.tickets import tickets_of
+from app.db import Database
+from app.db.tables import ActionRequestRow, PersonRow, TicketRow, TurnRow
+from app.domain import Decision, Json, Offer, Passage, Person, Role, now
+from app.durable import Durable
+from app.errors import ActionError, AlreadyDecided, InputError, NotFound
+from app.identity.accounts import Accounts
+from app.records import Ledger
+from app.records.events import ActionDecided, ActionRequested
+from app.settings import Settings
+
+RUNS_AT_ONCE = "Runs at once"
+
+
+class ActionDesk:
+    """Offers and takes requests. One offer makes one request, whoever sends it how often; each step is recorded."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        policy: Policy,
+        durable: Durable,
+        accounts: Accounts,
+        settings: Settings,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """Before `durable.launch()`: it registers what runs the requests."""
+        self._database = database
+        self._ledger = ledger
+        self._policy = policy
+        self._settings = settings
+        self._clock = clock
+        self._definitions = {definition.name: definition for definition in ACTIONS}
+        self._runs = ActionRuns(database, ledger, policy, durable, accounts, settings, clock)
+
+    # What can be done.
+
+    def definition(self, name: str) -> ActionDefinition:
+        """Raises NotFound for an action that does not exist or that this installation does not offer."""
+        definition = self._definitions.get(name)
+        if definition is None or not definition.offered(self._settings):
+            raise NotFound("This action is not available.", fix="Go back to the chat.")
+        return definition
+
+    def offers(
+        self,
+        names: Sequence[str],
+        person: Person,
+        question: str,
+        answer_text: str,
+        passages: Sequence[Passage],
+        turn_id: str,
+    ) -> tuple[Offer, ...]:
+        """A pre-filled form for each action that is available and allowed. At most one small query; nothing is written."""
+        conversation = Conversation(person, question, answer_text, passages)
+        offers = []
+        for name in names:
+            definition = self._definitions.get(name)
+            if definition is None or not definition.offered(self._settings):
+                continue
+            decision = self._policy.run_action(person, name)
+            if not decision:
+                continue
+            filled = definition.prefill(conversation)
+            offers.append(
+                Offer(
+                    id=f"offer_{turn_id}_{name}",
+                    action=name,
+                    label=definition.label,
+                    arguments=filled.arguments,
+                    origins=filled.origins,
+                    next_step=self.next_step(person, decision),
+                )
+            )
+        return tuple(offers)
+
+    def next_step(self, person: Person, decision: Decision) -> str:
+        """What happens after the click, naming who would decide."""
+        if APPROVAL not in decision.obligations:
+            return RUNS_AT_ONCE
+        names = self._leads_of(person)
+        return f"Goes to {' or '.join(names) if names else 'an admin'} for approval"
+
+    def payload(self, name: str, person: Person, arguments: Mapping[str, Any]) -> Json:
+        """Exactly what will happen or be sent. Raises InputError with what is wrong, field by field."""
+        definition = self.definition(name)
+        try:
+            form = definition.parameters.model_validate(dict(arguments))
+        except ValidationError as error:
+            fields = definition.parameters.model_fields
+            problems = "; ".join(
+                f"{fields[field].title if field in fields else field}: {problem}"
+                for field, problem in definition.problems(arguments).items()
+            )
+            raise InputError(f"The form is not complete: {problems}.") from error
+        return definition.payload(person, form)
+
+    # Sending.
+
+    def submit(
+        self,
+        person: Person,
+        offer_id: str,
+        name: str,
+        arguments: Mapping[str, Any],
+        turn_id: str = "",
+        conversation_id: str = "",
+    ) -> ActionRequestRow:
+        """Records the click and starts it, or lets it wait for approval; the same offer again gives the same request.
+
+        Raises NotFound for an unknown action or somebody else's turn or offer, InputError for a faulty form and Denied.
+        """
+        row = self._known(person, offer_id)
+        if row is None:
+            definition = self.definition(name)
+            decision = self._policy.run_action(person, name)
+            require(decision, person, f"use '{definition.label}'", self._ledger)
+            payload = self.payload(name, person, arguments)
+            waits = APPROVAL in decision.obligations
+            row = self._record(
+                person,
+                ActionRequestRow(
+                    offer_id=offer_id,
+                    action=name,
+                    person_id=person.id,
+                    team=person.team,
+                    turn_id=turn_id,
+                    conversation_id=conversation_id,
+                    arguments=dict(arguments),
+                    payload=payload,
+                    payload_hash=payload_hash(payload),
+                    needs_approval=waits,
+                    policy_reason=decision.reason,
+                    status="waiting" if waits else "approved",
+                    created_at=self._clock(),
+                ),
+            )
+        if row.status == "approved":
+            self._runs.start(row)
+        return row
+
+    def retry(self, person: Person, request_id: str) -> ActionRequestRow:
+        """Runs a failed request of one's own again, with the same payload and idempotency key. Twice is once.
+
+        Raises NotFound for somebody else's.
+        """
+        with self._database.write() as session:
+            row = session.get(ActionRequestRow, request_id)
+            if row is None or row.person_id != person.id:
+                raise _no_request()
+            if row.status == "failed":
+                row.status, row.error = "approved", ""
+                session.add(row)
+                self._ledger.append(session, _requested(row, "tried again"))
+        if row.status == "approved":
+            self._runs.start(row)
+        return row
+
+    def _known(self, person: Person, offer_id: str) -> ActionRequestRow | None:
+        with self._database.read() as session:
+            return _own(session, person, offer_id)
+
+    def _record(self, person: Person, row: ActionRequestRow) -> ActionRequestRow:
+        try:
+            with self._database.write() as session:
+                known = _own(session, person, row.offer_id)
+                if known is not None:
+                    return known
+                _check_turn(session, row)
+                session.add(row)
+                self._ledger.append(session, _requested(row, row.policy_reason))
+        except IntegrityError:  # another process was quicker with the same offer
+            known = self._known(person, row.offer_id)
+            if known is None:
+                raise
+            return known
+        return row
+
+    # Deciding.
+
+    def decide(
+        self, person: Person, request_id: str, approve: bool, comment: str = ""
+    ) -> ActionRequestRow:
+        """Approves or rejects what waits; the approval is bound to the payload's hash. A rejection needs a comment.
+
+        Raises NotFound, Denied for somebody not entitled (the requester never is), InputError without a comment,
+        AlreadyDecided when somebody was quicker, ActionError when the payload is not the one that was sent.
+        """
+        comment = comment.strip()
+        if not approve and not comment:
+            raise InputError("A rejection needs a reason.", fix="Write one sentence and send it.")
+        row = self._request(request_id)
+        decision = self._policy.approve(person, row.action, row.person_id, row.team)
+        require(decision, person, "decide on this request", self._ledger)
+        if approve and payload_hash(row.payload) != row.payload_hash:
+            raise ActionError(CHANGED, fix="Reject it and have it sent again.")
+        with self._database.write() as session:
+            changed = session.execute(
+                update(ActionRequestRow)
+                .where(
+                    col(ActionRequestRow.id) == request_id,
+                    col(ActionRequestRow.status) == "waiting",
+                    col(ActionRequestRow.payload_hash) == row.payload_hash,
+                )
+                .values(
+                    status="approved" if approve else "rejected",
+                    decided_by=person.id,
+                    decided_at=self._clock(),
+                    decision_comment=comment,
+                )
+            )
+            if not changed.rowcount:  # type: ignore[attr-defined]
+                raise AlreadyDecided("Somebody has decided on this request already.")
+            self._ledger.append(
+                session,
+                ActionDecided(
+                    actor=person.id,
+                    subject=request_id,
+                    action=row.action,
+                    decision="approved" if approve else "rejected",
+                    payload_sha=row.payload_hash,
+                    requester=row.person_id,
+                ),
+            )
+        row = self._request(request_id)
+        if approve:
+            self._runs.start(row)
+        return row
+
+    # Looking up; newest first.
+
+    def waiting_for(self, person: Person) -> list[ActionRequestRow]:
+        """What this person may decide on, oldest first: never their own."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(ActionRequestRow)
+                .where(col(ActionRequestRow.status) == "waiting")
+                .order_by(col(ActionRequestRow.created_at))
+            ).scalars()
+            return [
+                row
+                for row in rows
+                if self._policy.approve(person, row.action, row.person_id, row.team)
+            ]
+
+    def decided_by(self, person: Person) -> list[ActionRequestRow]:
+        return self._rows(col(ActionRequestRow.decided_by) == person.id)
+
+    def mine(self, person: Person) -> list[ActionRequestRow]:
+        return self._rows(col(ActionRequestRow.person_id) == person.id)
+
+    def of_conversation(self, conversation_id: str) -> list[ActionRequestRow]:
+        """For a conversation whose ownership the caller has checked."""
+        return self._rows(col(ActionRequestRow.conversation_id) == conversation_id)
+
+    def tickets(self, person: Person) -> list[TicketRow]:
+        """The person's own tickets at the built-in request desk."""
+        with self._database.read() as session:
+            return tickets_of(session, person.id)
+
+    def _rows(self, condition: ColumnElement[bool]) -> list[ActionRequestRow]:
+        with self._database.read() as session:
+            return list(
+                session.execute(
+                    select(ActionRequestRow)
+                    .where(condition)
+                    .order_by(col(ActionRequestRow.created_at).desc())
+                ).scalars()
+            )
+
+    def _request(self, request_id: str) -> ActionRequestRow:
+        with self._database.read() as session:
+            row = session.get(ActionRequestRow, request_id)
+        if row is None:
+            raise _no_request()
+        return row
+
+    def _leads_of(self, person: Person) -> list[str]:
+        if not person.team:
+            return []
+        with self._database.read() as session:
+            return list(
+                session.execute(
+                    select(col(PersonRow.name))
+                    .where(
+                        col(PersonRow.team) == person.team,
+                        col(PersonRow.role) == Role.TEAM_LEAD.value,
+                        col(PersonRow.active),
+                        col(PersonRow.id) != person.id,
+                    )
+                    .order_by(col(PersonRow.name))
+                    .limit(2)
+                ).scalars()
+            )
+
+
+def _own(session: Session, person: Person, offer_id: str) -> ActionRequestRow | None:
+    row = session.execute(
+        select(ActionRequestRow).where(col(ActionRequestRow.offer_id) == offer_id)
+    ).scalar_one_or_none()
+    if row is not None and row.person_id != person.id:
+        raise _no_request()
+    return row
+
+
+def _check_turn(session: Session, row: ActionRequestRow) -> None:
+    """A request belongs to a turn of the person's own, in the conversation it says; or to none."""
+    if not row.turn_id and not row.conversation_id:
+        return
+    found = session.execute(
+        select(col(TurnRow.person_id), col(TurnRow.conversation_id)).where(
+            col(TurnRow.id) == row.turn_id
+        )
+    ).one_or_none()
+    if found is None or tuple(found) != (row.person_id, row.conversation_id):
+        raise NotFound("There is no such answer to act on.")
+
+
+def _requested(row: ActionRequestRow, reason: str) -> ActionRequested:
+    return ActionRequested(
+        actor=row.person_id,
+        subject=row.id,
+        action=row.action,
+        payload_sha=row.payload_hash,
+        needs_approval=row.needs_approval,
+        reason=reason,
+    )
+
+
+def _no_request() -> NotFound:
+    return NotFound("There is no such request.", fix="Go back to your requests.")
