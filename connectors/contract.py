@@ -60,6 +60,7 @@ class Access:
 class Document:
     """A document as the source has it. `content` is raw bytes; the platform parses by `mime`.
 
+    `title` may be empty: the platform then takes the document's own, else the last part of its id.
     `version` changes whenever the content does (a hash, a revision). `data_class` is public, internal, confidential or
     restricted.
     """
