@@ -57,8 +57,8 @@ def seed(services: SeedServices) -> bool:
     """
     if not services.settings.demo or not services.settings.demo_issuer:
         return False
-    people_added = _add_people(services)
-    return _add_folder(services) or people_added
+    people_added = seed_people(services)
+    return seed_documents(services) or people_added
 
 
 def who_can_sign_in() -> str:
@@ -85,7 +85,8 @@ def copy_company(data_dir: Path) -> Path:
     return target
 
 
-def _add_people(services: SeedServices) -> bool:
+def seed_people(services: SeedServices) -> bool:
+    """Adds the demo people and groups where there is nobody yet; True when it did."""
     accounts, directory = services.identity.accounts, services.identity.directory
     with services.database.write() as session:
         if session.execute(select(col(PersonRow.id)).limit(1)).first() is not None:
@@ -110,7 +111,9 @@ def _add_people(services: SeedServices) -> bool:
     return True
 
 
-def _add_folder(services: SeedServices) -> bool:
+def seed_documents(services: SeedServices) -> bool:
+    """Connects a copy of the demo folder where nothing was ever connected; True when it did. Its sync runs in the
+    background."""
     with services.database.read() as session:
         if _ever_had_a_connector(session):
             return False

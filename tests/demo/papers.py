@@ -1,5 +1,5 @@
-"""The demo company as its files say it: documents, their readers and their plain text, worked out here and not by the
-product."""
+"""The demo company as its files say it: documents, their readers and their plain text, the readers worked out here and
+not by the product."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from app.demo.people import load_groups
 from app.demo.seed import COMPANY_FOLDER
 from app.domain import EVERYONE, DataClass
+from app.knowledge.ingest.parse import parse
+from connectors.folder.connector import MIMES
 
 FORMATS = {".md", ".pdf", ".docx", ".html"}
 
@@ -61,22 +63,6 @@ def principals_of(email: str) -> frozenset[str]:
 
 @cache
 def text_of(path: Path) -> str:
-    """The text with its title first."""
-    if path.suffix == ".pdf":
-        from pypdf import PdfReader
-
-        reader = PdfReader(path)
-        title = (reader.metadata and reader.metadata.title) or ""
-        return title + "\n" + "\n".join(page.extract_text() for page in reader.pages)
-    if path.suffix == ".docx":
-        import docx
-
-        document = docx.Document(str(path))
-        cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
-        lines = [paragraph.text for paragraph in document.paragraphs] + cells
-        return "\n".join([document.core_properties.title, *lines])
-    if path.suffix == ".html":
-        import trafilatura
-
-        return trafilatura.extract(path.read_text(encoding="utf-8")) or ""
-    return path.read_text(encoding="utf-8")
+    """The text as the product parses it, with its title first."""
+    parsed = parse(path.read_bytes(), MIMES[path.suffix])
+    return f"{parsed.title}\n{parsed.text}"
