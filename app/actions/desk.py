@@ -15,20 +15,19 @@ from app.access import Policy, require
 from app.access.policy import APPROVAL
 from app.actions.definitions import ACTIONS, ActionDefinition
 from app.actions.effects import payload_hash
+from app.actions.offers import make_offers
 from app.actions.prefill import Conversation
 from app.actions.runs import CHANGED, ActionRuns
 from app.actions.tickets import tickets_of
 from app.db import Database
-from app.db.tables import ActionRequestRow, PersonRow, TicketRow, TurnRow
-from app.domain import Decision, Json, Offer, Passage, Person, Role, now
+from app.db.tables import ActionRequestRow, TicketRow, TurnRow
+from app.domain import Json, Offer, Passage, Person, now
 from app.durable import Durable
 from app.errors import ActionError, AlreadyDecided, InputError, NotFound
 from app.identity.accounts import Accounts
 from app.records import Ledger
 from app.records.events import ActionDecided, ActionRequested
 from app.settings import Settings
-
-RUNS_AT_ONCE = "Runs at once"
 
 
 class ActionDesk:
@@ -72,34 +71,13 @@ class ActionDesk:
         turn_id: str,
     ) -> tuple[Offer, ...]:
         """A pre-filled form for each action that is available and allowed. At most one small query; nothing is written."""
-        conversation = Conversation(person, question, answer_text, passages)
-        offers = []
-        for name in names:
-            definition = self._definitions.get(name)
-            if definition is None or not definition.offered(self._settings):
-                continue
-            decision = self._policy.run_action(person, name)
-            if not decision:
-                continue
-            filled = definition.prefill(conversation)
-            offers.append(
-                Offer(
-                    id=f"offer_{turn_id}_{name}",
-                    action=name,
-                    label=definition.label,
-                    arguments=filled.arguments,
-                    origins=filled.origins,
-                    next_step=self.next_step(person, decision),
-                )
-            )
-        return tuple(offers)
-
-    def next_step(self, person: Person, decision: Decision) -> str:
-        """What happens after the click, naming who would decide."""
-        if APPROVAL not in decision.obligations:
-            return RUNS_AT_ONCE
-        names = self._leads_of(person)
-        return f"Goes to {' or '.join(names) if names else 'an admin'} for approval"
+        said = Conversation(person, question, answer_text, passages)
+        available = [
+            definition
+            for name in names
+            if (definition := self._definitions.get(name)) and definition.offered(self._settings)
+        ]
+        return make_offers(self._database, self._policy, available, said, turn_id)
 
     def payload(self, name: str, person: Person, arguments: Mapping[str, Any]) -> Json:
         """Exactly what will happen or be sent. Raises InputError with what is wrong, field by field."""
@@ -294,24 +272,6 @@ class ActionDesk:
         if row is None:
             raise _no_request()
         return row
-
-    def _leads_of(self, person: Person) -> list[str]:
-        if not person.team:
-            return []
-        with self._database.read() as session:
-            return list(
-                session.execute(
-                    select(col(PersonRow.name))
-                    .where(
-                        col(PersonRow.team) == person.team,
-                        col(PersonRow.role) == Role.TEAM_LEAD.value,
-                        col(PersonRow.active),
-                        col(PersonRow.id) != person.id,
-                    )
-                    .order_by(col(PersonRow.name))
-                    .limit(2)
-                ).scalars()
-            )
 
 
 def _own(session: Session, person: Person, offer_id: str) -> ActionRequestRow | None:
