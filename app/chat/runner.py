@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from app.chat.journal import Journal
 from app.chat.live import LiveTurn
 from app.domain import Exchange, Failed, Finished, Offered, Person, Question, Stopped
-from app.errors import InputError, NotFound
+from app.errors import InputError, ModelTimeout, NotFound
 from app.turn import Draft, Stages, answer, stopped
 
 Result = TypeVar("Result")
@@ -91,6 +91,18 @@ class TurnRunner:
         """Cancels the turn and its model call. Harmless when it is already over."""
         if self.live(person, turn_id) is not None:
             self._cancel(turn_id)
+
+    def on_loop(self, work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
+        """For pages: runs what belongs to the models' loop, such as a test call, and waits for it. Raises ModelTimeout."""
+        if self._loop is None:
+            work.close()
+            raise InputError("Switchboard is still starting.", fix="Try again in a moment.")
+        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return waiting.result(timeout_s)
+        except TimeoutError as error:
+            waiting.cancel()
+            raise ModelTimeout(f"No answer within {timeout_s:.0f} seconds.") from error
 
     async def drain(self, timeout_s: float) -> None:
         """At shutdown: what still runs is stopped, and what had arrived is kept."""
