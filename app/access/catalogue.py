@@ -67,6 +67,13 @@ ROUTES: tuple[GuardedRoute, ...] = (
     GuardedRoute("/auth/login", public=True),
     GuardedRoute("/auth/callback", public=True),
     GuardedRoute("/auth/logout", public=True),
+    GuardedRoute("/assets", public=True),
+    # The demo issuer: mounted only where no provider is configured, and answers only this machine.
+    GuardedRoute("/demo/issuer/.well-known/openid-configuration", public=True),
+    GuardedRoute("/demo/issuer/jwks", public=True),
+    GuardedRoute("/demo/issuer/authorize", public=True),
+    GuardedRoute("/demo/issuer/token", public=True),
+    GuardedRoute("/demo/issuer/end-session", public=True),
     GuardedRoute("/metrics"),
     GuardedRoute("/v1/chat/completions"),
     GuardedRoute("/v1/models"),
