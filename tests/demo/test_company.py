@@ -104,3 +104,11 @@ def test_every_address_is_invented(papers: dict[str, Paper]) -> None:
             text += source.read_text(encoding="utf-8")
         for domain in ADDRESS.findall(text):
             assert domain.rstrip(".").endswith(".example"), (path, domain)
+
+
+def test_pages_leave_their_navigation_behind(papers: dict[str, Paper]) -> None:
+    for path in papers:
+        if path.endswith(".html"):
+            source = (COMPANY_FOLDER / path).read_text(encoding="utf-8")
+            assert "Imprint" in source
+            assert "Imprint" not in text_of(COMPANY_FOLDER / path), path
