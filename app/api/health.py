@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from app.api.gate import Gate, Visit
 from app.api.metrics import Metrics
 from app.errors import IndexUnavailable
+from app.knowledge.index import Readers
 
 if TYPE_CHECKING:
     from app.wiring import Services
@@ -23,6 +25,7 @@ HEALTHZ = "/healthz"
 READYZ = "/readyz"
 METRICS = "/metrics"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+NOBODY = Readers(frozenset({"user:"}))
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -59,12 +62,18 @@ class Health:
     def _checks(self) -> dict[str, bool]:
         return {
             "database": _answers("database", self._ask_database),
-            "index": _answers("index", self._services.index.count),
+            "index": _answers("index", self._ask_index),
         }
 
     def _ask_database(self) -> None:
         with self._services.database.read() as session:
             session.execute(text("SELECT 1 FROM chain_head"))
+
+    def _ask_index(self) -> None:
+        """A real search that nobody's documents can match."""
+        services = self._services
+        nothing = np.zeros(services.embedder.dimension, dtype=np.float32)
+        services.index.search(nothing, "", NOBODY, 1)
 
 
 def _answers(name: str, ask: Callable[[], object]) -> bool:
