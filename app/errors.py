@@ -155,7 +155,20 @@ class ModelRequestError(ModelError):
 
 
 class NoModel(SwitchboardError):
+    """`reasons` says for each model, by id, why it was left out."""
+
     default_fix = "Ask your Switchboard admin which models you may use."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reasons: dict[str, str] | None = None,
+        fix: str | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message, fix=fix, detail=detail)
+        self.reasons = reasons or {}
 
 
 class PromptError(SwitchboardError):

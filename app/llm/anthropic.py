@@ -77,7 +77,7 @@ class AnthropicModel:
 
     def _request(self, call: ModelCall) -> Any:
         system = "\n\n".join(m.content for m in call.prompt.messages if m.role == "system")
-        said = [
+        said: Any = [
             {"role": m.role, "content": m.content}
             for m in call.prompt.messages
             if m.role != "system"
@@ -86,7 +86,7 @@ class AnthropicModel:
             model=self._model,
             max_tokens=call.max_tokens,
             system=system or omit,
-            messages=said,  # type: ignore[arg-type]
+            messages=said,
             stream=True,
             extra_headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
         )

@@ -68,7 +68,7 @@ def from_reply(label: str, reply: Reply, secret: str = "") -> ModelError:
     said = f"{reply.code} {reply.type} {reply.message}"
     status = reply.status if reply.status is not None else _status_of_type(reply)
     detail = _detail(reply, secret)
-    if _BILLING.search(said) and status in {400, 402, 403, 429} or status == 402:
+    if (_BILLING.search(said) and status in {400, 402, 403, 429}) or status == 402:
         return ModelCredential(
             f"The account behind {label} has no credit left.",
             fix="An admin must look at the billing of the provider account.",

@@ -86,10 +86,11 @@ class OpenAIModel:
 
     def _request(self, call: ModelCall) -> Any:
         hosted = self._dialect == "openai"
+        messages: Any = [{"role": m.role, "content": m.content} for m in call.prompt.messages]
         limit = call.max_tokens + (_THINKING_TOKENS if self._thinks else 0)
         return self._client.chat.completions.with_streaming_response.create(
             model=self._model,
-            messages=[{"role": m.role, "content": m.content} for m in call.prompt.messages],  # type: ignore[misc]
+            messages=messages,
             stream=True,
             stream_options={"include_usage": True},
             temperature=omit if self._thinks else call.temperature,
@@ -116,7 +117,7 @@ class _Reading:
         for event in found:
             if event.get("done"):
                 self.ended = True
-            elif "error" in event and event["error"]:
+            elif event.get("error"):
                 raise faults.from_reply(self._label, _reply(None, event["error"]), self._secret)
             else:
                 text += self._choice(event)

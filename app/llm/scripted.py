@@ -15,7 +15,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from itertools import cycle, islice
 
 from app.domain import ModelCall, ModelChunk, ModelDone, TextDelta
@@ -133,9 +133,14 @@ class _Answer:
         pieces = script(tokens, cited)
         head = {"id": "chatcmpl-scripted", "created": 0, "model": model}
         chunk = head | {"object": "chat.completion.chunk"}
-        self.usage = {"prompt_tokens": 400, "completion_tokens": tokens, "total_tokens": 400 + tokens}
+        self.usage = {
+            "prompt_tokens": 400,
+            "completion_tokens": tokens,
+            "total_tokens": 400 + tokens,
+        }
         self.chunks = [
-            _event(chunk | {"choices": [_choice({"delta": {"content": piece}})]}) for piece in pieces
+            _event(chunk | {"choices": [_choice({"delta": {"content": piece}})]})
+            for piece in pieces
         ]
         self.tail = (
             _event(chunk | {"choices": [_choice({"delta": {}}, "stop")]})
@@ -200,9 +205,7 @@ class _Connection(asyncio.Protocol):
             self._send(answer.whole)
             return
         started = self._loop.time()
-        self._transport.write(
-            _HEAD % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n"
-        )
+        self._transport.write(_HEAD % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n")
         if not self._server.delay_s:
             self._transport.write(b"".join(answer.chunks))
             self._finish(answer, started, started)
@@ -238,7 +241,7 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
-def _choice(content: dict[str, object], finish: str | None = None) -> dict[str, object]:
+def _choice(content: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
     return {"index": 0, "finish_reason": finish, **content}
 
 

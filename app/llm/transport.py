@@ -24,7 +24,9 @@ from app.llm.sse import MalformedEvent, events
 CONNECT_S = 5.0
 WRITE_S = 15.0
 POOL_S = 5.0
-DRAIN_S = 0.1  # after the last event the body should end at once; then its connection can be used again
+DRAIN_S = (
+    0.1  # after the last event the body should end at once; then its connection can be used again
+)
 
 _UNUSABLE_ADDRESS = (
     httpx2.UnsupportedProtocol,

@@ -90,7 +90,10 @@ def test_every_exception_of_aiohttp_is_mapped() -> None:
 
 def test_a_dropped_connection_is_no_timeout() -> None:
     """The SDKs' aiohttp bridge turns ServerDisconnectedError into ConnectTimeout, and the SDKs that into APITimeoutError."""
-    for sdk, translate in ((openai, openai_adapter.translate), (anthropic, anthropic_adapter.translate)):
+    for sdk, translate in (
+        (openai, openai_adapter.translate),
+        (anthropic, anthropic_adapter.translate),
+    ):
         dropped = httpx2.ConnectTimeout("gone")
         dropped.__cause__ = aiohttp.ServerDisconnectedError()
         error = sdk.APITimeoutError(REQUEST)

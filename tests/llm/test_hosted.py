@@ -211,7 +211,9 @@ async def test_nobody_listening_is_unreachable() -> None:
         OpenAIModel(
             "m", "Model M", model_name="ok", api_key=SECRET, base_url="http://127.0.0.1:9/v1"
         ),
-        AnthropicModel("m", "Model M", model_name="ok", api_key=SECRET, base_url="http://127.0.0.1:9"),
+        AnthropicModel(
+            "m", "Model M", model_name="ok", api_key=SECRET, base_url="http://127.0.0.1:9"
+        ),
     ):
         with pytest.raises(ModelUnavailable, match="cannot be reached"):
             await answer(model)
@@ -227,7 +229,9 @@ async def test_an_unusable_address_is_a_configuration_fault(address: str) -> Non
 
 
 async def test_a_key_that_no_header_can_carry_is_a_configuration_fault(server: ModelServer) -> None:
-    model = OpenAIModel("m", "Model M", model_name="ok", api_key="sk-ключ", base_url=server.openai_url)
+    model = OpenAIModel(
+        "m", "Model M", model_name="ok", api_key="sk-ключ", base_url=server.openai_url
+    )
     with pytest.raises(ModelRequestError) as caught:
         await answer(model)
     assert "ключ" not in f"{caught.value} {caught.value.detail}"
@@ -260,7 +264,9 @@ async def test_openai_and_others_get_the_parameters_they_know(server: ModelServe
 async def test_a_thinking_model_gets_no_temperature_and_room_to_think(server: ModelServer) -> None:
     FAULTS["gpt-5-mini"] = FAULTS["ok"]
     try:
-        model = OpenAIModel("m", "M", model_name="gpt-5-mini", api_key="k", base_url=server.openai_url)
+        model = OpenAIModel(
+            "m", "M", model_name="gpt-5-mini", api_key="k", base_url=server.openai_url
+        )
         await answer(model)
     finally:
         del FAULTS["gpt-5-mini"]

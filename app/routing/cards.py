@@ -1,0 +1,143 @@
+"""The cards of the models that the settings configure, before an admin changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.domain import DataClass
+from app.errors import ConfigurationError
+from app.routing.prices import list_price
+from app.settings import Settings
+
+READER = "reader"
+SMOLLM2 = "smollm2"
+
+SMOLLM2_LABEL = "SmolLM2 (local, small talk and drafts only; it makes things up)"
+READER_LABEL = "Reader (local, quotes the documents)"
+
+# What an alias of the routing table stands for, and why it may stand for nothing.
+ALIASES = {
+    "openai": ("OpenAI", "not configured: OPENAI_API_KEY is not set"),
+    "anthropic": ("Anthropic", "not configured: ANTHROPIC_API_KEY is not set"),
+    "compatible": (
+        "OpenAI-compatible server",
+        "not configured: SWITCHBOARD_COMPATIBLE_BASE_URL is not set",
+    ),
+    READER: (READER_LABEL, "not available"),
+    SMOLLM2: (SMOLLM2_LABEL, "switched off: SWITCHBOARD_LOCAL_MODEL is false"),
+}
+
+_HOSTED_CONTEXT = 128_000
+_COMPATIBLE_CONTEXT = 32_000
+_UNPRICED = "Its price is unknown: set it here to see costs."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model of the catalogue. `clearance` is the highest data class it may be sent; prices are US dollars per million
+    tokens. `grounded` says whether it may answer from passages, `needs_passages` that it can do nothing else."""
+
+    id: str
+    label: str
+    provider: str
+    model_name: str
+    context_tokens: int
+    price_in: float
+    price_out: float
+    clearance: DataClass
+    local: bool
+    note: str = ""
+    enabled: bool = True
+    grounded: bool = True
+    needs_passages: bool = False
+
+
+def built_in(settings: Settings) -> dict[str, tuple[ModelCard, ...]]:
+    """Alias to the cards it stands for, hosted ones first. Raises ConfigurationError for an impossible clearance."""
+    cards: dict[str, tuple[ModelCard, ...]] = dict.fromkeys(ALIASES, ())
+    if settings.openai_api_key.get_secret_value():
+        cards["openai"] = (_hosted("openai", settings.openai_model),)
+    if settings.anthropic_api_key.get_secret_value():
+        cards["anthropic"] = (_hosted("anthropic", settings.anthropic_model),)
+    if settings.compatible_base_url:
+        clearance = _clearance(settings)
+        cards["compatible"] = tuple(_compatible(n, clearance) for n in settings.compatible_models)
+    cards[READER] = (_reader(),)
+    if settings.local_model:
+        cards[SMOLLM2] = (_smollm2(settings),)
+    return cards
+
+
+def _hosted(provider: str, name: str) -> ModelCard:
+    price = list_price(name, provider)
+    return ModelCard(
+        id=f"{provider}/{name}",
+        label=f"{ALIASES[provider][0]} {name}",
+        provider=provider,
+        model_name=name,
+        context_tokens=price.context_tokens or _HOSTED_CONTEXT,
+        price_in=price.price_in,
+        price_out=price.price_out,
+        clearance=DataClass.INTERNAL,
+        local=False,
+        note="Runs at the provider." if price.known else f"Runs at the provider. {_UNPRICED}",
+    )
+
+
+def _compatible(name: str, clearance: DataClass) -> ModelCard:
+    return ModelCard(
+        id=f"compatible/{name}",
+        label=name,
+        provider="compatible",
+        model_name=name,
+        context_tokens=_COMPATIBLE_CONTEXT,
+        price_in=0.0,
+        price_out=0.0,
+        clearance=clearance,
+        local=False,
+        note=f"Runs at the configured OpenAI-compatible address. {_UNPRICED}",
+    )
+
+
+def _reader() -> ModelCard:
+    return ModelCard(
+        id=READER,
+        label=READER_LABEL,
+        provider="local",
+        model_name="extractive",
+        context_tokens=1_000_000,
+        price_in=0.0,
+        price_out=0.0,
+        clearance=DataClass.RESTRICTED,
+        local=True,
+        note="Quotes the best sentences of the passages; it cannot invent and cannot explain.",
+        needs_passages=True,
+    )
+
+
+def _smollm2(settings: Settings) -> ModelCard:
+    own = settings.gguf is not None
+    return ModelCard(
+        id=SMOLLM2,
+        label=f"{settings.gguf.stem} (local, small talk and drafts only)"
+        if settings.gguf
+        else SMOLLM2_LABEL,
+        provider="local",
+        model_name=settings.gguf.stem if settings.gguf else "SmolLM2-135M-Instruct",
+        context_tokens=2048,
+        price_in=0.0,
+        price_out=0.0,
+        clearance=DataClass.RESTRICTED,
+        local=True,
+        note="Your own GGUF file." if own else "A 135 M parameter model: quick, and often wrong.",
+        grounded=False,
+    )
+
+
+def _clearance(settings: Settings) -> DataClass:
+    try:
+        return DataClass.parse(settings.compatible_clearance)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"SWITCHBOARD_COMPATIBLE_CLEARANCE cannot be used: {error}."
+        ) from None

@@ -1,0 +1,79 @@
+"""The routing table: what people ask for, and what answers. Read from `routes.toml`, a file under review."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import ConfigurationError
+
+ROUTES = Path(__file__).with_name("routes.toml")
+
+
+class RouteEntry(BaseModel):
+    """One intent and its route. `threshold` overrides the table's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z_]*$")
+    label: str
+    prompt: str
+    models: tuple[str, ...] = Field(min_length=1)
+    search: bool
+    actions: tuple[str, ...] = ()
+    examples: tuple[str, ...] = Field(min_length=3)
+    threshold: float | None = Field(None, ge=0, le=1)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: float = Field(ge=0, le=1)
+    suggestions: tuple[str, ...] = ()
+    intents: tuple[RouteEntry, ...] = Field(min_length=2)
+
+
+@dataclass(frozen=True)
+class RoutingTable:
+    """`entries` in the file's order; the first is where questions go that no intent claims."""
+
+    entries: tuple[RouteEntry, ...]
+    threshold: float
+    suggestions: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path = ROUTES) -> RoutingTable:
+        """Raises ConfigurationError, naming the place, for a table that cannot be used."""
+        try:
+            file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigurationError(
+                f"The routing table {path.name} cannot be read.", detail=str(error)
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(
+                f"The routing table {path.name} is wrong at {where}: {first['msg']}.",
+                fix="Correct the file and start again.",
+            ) from error
+        names = [entry.name for entry in file.intents]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigurationError(f"The routing table names an intent twice: {sorted(twice)}.")
+        return cls(file.intents, file.threshold, file.suggestions)
+
+    @property
+    def fallback(self) -> RouteEntry:
+        return self.entries[0]
+
+    def entry(self, name: str) -> RouteEntry:
+        """An intent that has been retired since is answered as the fallback."""
+        return self._by_name.get(name, self.fallback)
+
+    @cached_property
+    def _by_name(self) -> dict[str, RouteEntry]:
+        return {entry.name: entry for entry in self.entries}
