@@ -66,12 +66,11 @@ def parser() -> argparse.ArgumentParser:
 
 def serve(settings: Settings, _options: argparse.Namespace) -> int:
     from app import server, wiring
-    from app.demo.seed import seed, who_can_sign_in
+    from app.demo.seed import who_can_sign_in
 
     services = wiring.build(settings)
     try:
-        seed(services)
-        if settings.demo_issuer:
+        if settings.demo_issuer and settings.demo:
             print(who_can_sign_in())
         print(f"Switchboard is at {settings.address}", flush=True)
         server.serve(services)

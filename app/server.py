@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from app import wiring
 from app.api import api_routes
 from app.demo.people import load_people
+from app.demo.seed import seed
 from app.identity import issuer_routes, sign_in_routes
 from app.wiring import Services
 
@@ -45,6 +46,7 @@ def streamlit_app(services: Services) -> st.App:
     @contextlib.asynccontextmanager
     async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         services.start(asyncio.get_running_loop())
+        seed(services)
         wiring.use(services)
         warm_up = asyncio.create_task(asyncio.to_thread(warm))
         try:

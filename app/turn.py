@@ -9,7 +9,7 @@ a turn that is stopped or fails half-way still has an honest receipt.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -139,7 +139,9 @@ class Draft:
         )
 
 
-async def answer(question: Question, stages: Stages, draft: Draft) -> AsyncIterator[TurnEvent]:
+async def answer(
+    question: Question, stages: Stages, draft: Draft
+) -> AsyncGenerator[TurnEvent, None]:
     """Yields what happens, ending with Finished or Failed. Cancelling it closes the model call; see `stopped`."""
     try:
         yield Progress("Understanding the question")
@@ -153,7 +155,9 @@ async def answer(question: Question, stages: Stages, draft: Draft) -> AsyncItera
         yield Routed(intent, route, card.label)
         yield Progress(f"Asking {card.label}")
         prompt = render(question, route, stages, draft)
-        recorded = stages.in_pool(lambda: stages.before_model(question, draft))
+        recorded: Awaitable[None] | None = stages.in_pool(
+            lambda: stages.before_model(question, draft)
+        )
         async for chunk in ask(question, route, prompt, stages, draft):
             if recorded is not None:
                 await (

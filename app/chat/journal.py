@@ -207,7 +207,7 @@ class Journal:
                 Answered(
                     actor=question.person.id,
                     subject=question.turn_id,
-                    status=status,  # type: ignore[arg-type]
+                    status=status,
                     model=draft.model,
                     citations={str(c.number): c.passage.document_id for c in receipt.citations},
                     characters=len(text),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
@@ -67,7 +67,16 @@ def status_of(row: TurnRow) -> str:
 
 
 def receipt_json(receipt: Receipt) -> Json:
-    return receipt_adapter.dump_python(receipt, mode="json")  # type: ignore[no-any-return]
+    """Without the passages' texts: whoever opens one later is asked again whether they may read it now."""
+    kept = replace(
+        receipt,
+        passages=tuple(replace(passage, text="") for passage in receipt.passages),
+        citations=tuple(
+            replace(citation, passage=replace(citation.passage, text=""))
+            for citation in receipt.citations
+        ),
+    )
+    return receipt_adapter.dump_python(kept, mode="json")  # type: ignore[no-any-return]
 
 
 def offer_json(offer: Offer) -> Json:
