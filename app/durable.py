@@ -69,6 +69,7 @@ class Durable:
         self._engine: Engine | None = None
         self._stopping = threading.Event()
         self._sweeper: threading.Thread | None = None
+        self._taking_over = threading.Lock()
         self._idle = threading.Condition()
         self._active = 0
 
@@ -121,7 +122,7 @@ class Durable:
         DBOS.launch()
         DBOS.register_queue("sync", worker_concurrency=SYNC_LIMIT, polling_interval_sec=SYNC_POLL_S)
         self._stopping.clear()
-        self._take_over()
+        self.take_over()
         for callback in self._after_launch:
             callback()
         self._sweeper = threading.Thread(target=self._sweep, name="durable-sweeper", daemon=True)
@@ -222,13 +223,20 @@ class Durable:
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_S):
             try:
-                self._take_over()
+                self.take_over()
             except Exception as error:
                 # The server may be restarting; the next round tries again.
                 log.warning("durable sweep failed", cause=type(error).__name__)
 
-    def _take_over(self) -> None:
-        """Resumes what dead processes left. The dead one's lock is held meanwhile, so that only one process does."""
+    def take_over(self) -> None:
+        """Resumes what dead processes left; done at launch and every 30 s. Not for event loops.
+
+        The dead one's lock is held meanwhile, so that only one process does.
+        """
+        with self._taking_over:
+            self._resume_orphans()
+
+    def _resume_orphans(self) -> None:
         from dbos import DBOS
 
         if self._locks is None:

@@ -18,6 +18,7 @@ from app.domain import Json
 from app.durable import SYNC_LIMIT, Durable
 from app.errors import ConfigurationError
 from app.settings import Settings
+from tests.servers.postgres import postgres
 
 DEADLINE_S = 20.0
 
@@ -174,3 +175,37 @@ def test_a_living_process_keeps_its_work(durable: Durable, settings: Settings) -
     until(lambda: durable.status("mine") == "SUCCESS")
     assert ran == [{"text": "mine"}]
     assert not (settings.data_dir / "effects").exists()
+
+
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    with postgres() as url:
+        killed_and_restarted(tmp_path / "data", url)
+
+
+def test_a_living_process_takes_over_on_postgresql(tmp_path: Path) -> None:
+    """Two processes share the server; one dies, and the other, launched before, continues its work at the next sweep."""
+    with postgres() as url:
+        settings = Settings(data_dir=tmp_path / "data", database_url=url)
+        settings.data_dir.mkdir()
+        database = Database(settings.database)
+        survivor, ran = Durable(settings, database), threading.Event()
+        survivor.register("work", lambda _argument: ran.set())
+        survivor.launch()
+        try:
+            other = run(settings.data_dir, url, "block")
+            until((settings.data_dir / "begun").exists)
+            survivor.take_over()
+            assert survivor.status("only-once") == "PENDING"
+            assert not ran.is_set()
+            other.kill()
+            other.wait()
+            until(lambda: _taken_over(survivor, ran))
+        finally:
+            survivor.shutdown()
+            database.close()
+
+
+def _taken_over(survivor: Durable, ran: threading.Event) -> bool:
+    """The server notices a broken connection in its own time, so the sweep is asked for until it finds the lock free."""
+    survivor.take_over()
+    return ran.wait(0.2)

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 FUNCTION = "action"
 OPEN = ("approved", "running")
+BROKEN = ("ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED")
 CHANGED = "The request is not what was approved any more, so it did not run."
 
 
@@ -64,12 +65,20 @@ class ActionRuns:
         self._durable.start(FUNCTION, workflow_id(row), {"request": row.id})
 
     def start_open(self) -> None:
-        """Requests that were recorded and never started, because the process ended in between."""
+        """Requests that were recorded and never started, because the process ended in between.
+
+        One whose run broke without being able to say so (the database was gone) is failed, so that its owner can retry.
+        """
         with self._database.read() as session:
-            rows = session.execute(
-                select(ActionRequestRow).where(col(ActionRequestRow.status).in_(OPEN))
-            ).scalars()
-            for row in rows:
+            rows = list(
+                session.execute(
+                    select(ActionRequestRow).where(col(ActionRequestRow.status).in_(OPEN))
+                ).scalars()
+            )
+        for row in rows:
+            if self._durable.status(workflow_id(row)) in BROKEN:
+                self._fail(row, "It was interrupted before it could end. Try again.")
+            else:
                 self.start(row)
 
     def run(self, argument: Json) -> None:
