@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TextIO
 
+from app.domain import now
 from app.preflight.files import fonts, policies, prompts, routes
 from app.preflight.machine import data_folder, database, lock, migrations, port
 from app.preflight.result import Outcome, Result, failed, first_line, table
@@ -31,9 +33,9 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-async def examine(settings: Settings) -> list[Result]:
+async def examine(settings: Settings, clock: Callable[[], datetime] = now) -> list[Result]:
     """Every check, in order. A check that breaks says so and the others go on."""
-    around = Surroundings(settings)
+    around = Surroundings(settings, clock)
     results: list[Result] = []
     for check in CHECKS:
         try:

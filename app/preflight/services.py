@@ -81,7 +81,7 @@ async def issuer(around: Surroundings) -> list[Result]:
 
     try:
         config = demo_config(settings) if settings.demo_issuer else configured(settings)
-        found = await Provider(config).check()
+        found = await Provider(config, around.clock).check()
     except ProviderUnavailable as error:
         nobody = unknown(clock, "The provider's clock cannot be read.")
         return [failed(name, f"{settings.oidc_issuer}: {error.message}", error.fix), nobody]
@@ -110,7 +110,7 @@ def _settings_of_models(around: Surroundings, scratch: Path) -> Database:
 async def _model(catalogue: Catalogue, model_id: str, label: str) -> Result:
     name = f"model {label}"
     try:
-        await asyncio.wait_for(catalogue.model(model_id).check(), MODEL_TIMEOUT_S)
+        await asyncio.wait_for(catalogue.check(model_id), MODEL_TIMEOUT_S)
     except ModelError as error:
         return failed(name, error.message, error.fix)
     except TimeoutError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from app.data_folder import DataFolder
 from app.db import Database
+from app.domain import now
 from app.settings import Settings
 
 
@@ -16,6 +19,7 @@ class Surroundings:
     """What the checks look at. `owner` is the running Switchboard in words, empty when none runs."""
 
     settings: Settings
+    clock: Callable[[], datetime] = now
     owner: str = field(init=False)
 
     def __post_init__(self) -> None:
