@@ -15,13 +15,13 @@ from app.access import Policy, require
 from app.access.policy import APPROVAL
 from app.actions.definitions import ACTIONS, ActionDefinition
 from app.actions.effects import payload_hash
-from app.actions.offers import make_offers
+from app.actions.offers import make_offers, next_step
 from app.actions.prefill import Conversation
 from app.actions.runs import CHANGED, ActionRuns
 from app.actions.tickets import tickets_of
 from app.db import Database
 from app.db.tables import ActionRequestRow, TicketRow, TurnRow
-from app.domain import Json, Offer, Passage, Person, now
+from app.domain import Decision, Json, Offer, Passage, Person, now
 from app.durable import Durable
 from app.errors import ActionError, AlreadyDecided, InputError, NotFound
 from app.identity.accounts import Accounts
@@ -78,6 +78,10 @@ class ActionDesk:
             if (definition := self._definitions.get(name)) and definition.offered(self._settings)
         ]
         return make_offers(self._database, self._policy, available, said, turn_id)
+
+    def next_step(self, person: Person, decision: Decision) -> str:
+        """What follows `person`'s click, such as "Goes to Tom Okafor for approval"; `decision` is policy's on the action."""
+        return next_step(self._database, person, decision)
 
     def payload(self, name: str, person: Person, arguments: Mapping[str, Any]) -> Json:
         """Exactly what will happen or be sent. Raises InputError with what is wrong, field by field."""
