@@ -6,7 +6,7 @@ A past turn is one element, so that a long conversation costs little to draw.
 from __future__ import annotations
 
 from app.chat.views import TurnView
-from app.domain import Receipt
+from app.domain import Receipt, Routed
 from app.ui.widgets.answer_html import answer_html
 from app.ui.widgets.receipt_html import Reader, answered_by, sources_html, why_html
 from app.ui.widgets.words import text
@@ -25,19 +25,32 @@ def question_html(question: str) -> str:
     return f'<div class="sb-q"><div>{text(question)}</div></div>'
 
 
-def stage_html(stage: str) -> str:
-    """The quiet line while an answer is under way; `aria-live` lets a screen reader say it."""
+def stage_html(stage: str, more: str = "") -> str:
+    """The quiet line while an answer is under way; `role=status` lets a screen reader say it."""
     return (
-        f'<div class="sb-stage" role="status" aria-live="polite"><span class="sb-pulse"></span>'
-        f"{text(stage)}…</div>"
+        f'<div class="sb-stage" role="status"><span class="sb-pulse"></span>'
+        f"<span>{text(stage)}…{text(more)}</span></div>"
+    )
+
+
+def routed_html(routed: Routed) -> str:
+    """The same line once words arrive."""
+    return (
+        f'<div class="sb-stage"><span class="sb-pulse"></span><span><b>{text(routed.intent.label)}'
+        f'</b> <span class="sb-sep">·</span> {text(routed.model_label)} is answering</span></div>'
     )
 
 
 def turn_html(turn: TurnView, reader: Reader) -> str:
-    """A turn that is over. Its note says how it ended, where it did not simply end."""
+    """A turn that is over, or that runs unseen."""
+    return f"{question_html(turn.question)}{rest_html(turn, reader)}"
+
+
+def rest_html(turn: TurnView, reader: Reader) -> str:
+    """All but the question. A note says how it ended, where it did not simply end."""
     receipt = turn.receipt
     return (
-        f'<article class="sb-turn">{question_html(turn.question)}'
+        f'<article class="sb-turn">'
         f"{_receipt(receipt, reader) if receipt else ''}"
         f"{body_html(turn.answer, turn.id, receipt)}"
         f"{sources_html(receipt, reader) if receipt else ''}"

@@ -1,0 +1,73 @@
+// Carries presses on links that Python drew as HTML back to Python, copies text, and keeps times like "4 min ago" true.
+// Every value it reads was written by our own HTML; it inserts text only.
+const UNITS = [[60, "min", 3570], [3600, "h", 84600], [86400, "day", 2592000]];
+
+function words(at) {
+  const seconds = (Date.now() - at) / 1000;
+  if (seconds < 45) return "just now";
+  for (const [size, name, limit] of UNITS) {
+    if (seconds < limit) {
+      const count = Math.max(1, Math.round(seconds / size));
+      return `${count} ${name}${name === "day" && count !== 1 ? "s" : ""} ago`;
+    }
+  }
+  return null;
+}
+
+function refresh() {
+  for (const time of document.querySelectorAll("time.sb-ago")) {
+    const said = words(Date.parse(time.dateTime));
+    if (said && time.textContent !== said) time.textContent = said;
+  }
+}
+
+async function copy(text) {
+  if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.style.position = "fixed";
+  area.style.opacity = "0";
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+export default function ({ data, setTriggerValue }) {
+  const pressed = (event) => {
+    if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const link = event.target.closest?.("a[data-sb]");
+    if (link && data.kinds.includes(link.dataset.sb.split(":")[0])) {
+      event.preventDefault();
+      setTriggerValue("pressed", link.dataset.sb);
+      return;
+    }
+    const button = data.page && event.target.closest?.("button[data-copy]");
+    if (button) {
+      const code = button.dataset.copy === "code";
+      const label = button.textContent;
+      copy(code ? button.parentElement.querySelector("code").textContent : decodeURIComponent(button.dataset.text)).then(() => {
+        button.textContent = "Copied";
+        setTimeout(() => { button.textContent = label; }, 1500);
+      });
+    }
+  };
+  document.addEventListener("click", pressed);
+  let timer, watcher;
+  if (data.page) {
+    refresh();
+    timer = setInterval(refresh, 20000);
+    let queued = false;
+    watcher = new MutationObserver(() => {
+      if (queued) return;
+      queued = true;
+      requestAnimationFrame(() => { queued = false; refresh(); });
+    });
+    watcher.observe(document.body, { childList: true, subtree: true });
+  }
+  return () => {
+    document.removeEventListener("click", pressed);
+    clearInterval(timer);
+    watcher?.disconnect();
+  };
+}

@@ -1,0 +1,173 @@
+"""People: who there is, their role, whether their account is active, where they are signed in; ending any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app.access.policy import require
+from app.db.tables import PersonRow, SessionRow
+from app.domain import Person, Role
+from app.errors import SwitchboardError
+from app.ui import identity
+from app.ui.widgets import page
+from app.ui.widgets.words import count, permission, text, time_html, zone_of
+from app.wiring import Services
+
+FROM_PROVIDER = "as the provider says"
+
+
+def render(services: Services, person: Person) -> None:
+    page.title(
+        "People",
+        "Everybody who has signed in or was seeded. Names, teams and groups come from your identity provider at each sign-in.",
+    )
+    people = services.identity.accounts.people()
+    needle = st.text_input(
+        "Find",
+        type="search",
+        placeholder="Name, address or team",
+        label_visibility="collapsed",
+        live="300ms",
+    )
+    shown = [row for row in people if _matches(row, needle or "")]
+    if not shown:
+        page.blank("Nobody matches", "Search for part of a name, an address or a team.")
+        return
+    zone = zone_of(st.context.timezone)
+    rows = "".join(
+        f"<tr><td>{text(row.name)}<small>{text(row.email)}</small></td><td>{text(row.team or '–')}</td>"
+        f"<td>{Role(row.role).label}{' (set here)' if row.role_pinned else ''}</td>"
+        f"<td>{page.status(*_state(row))}</td>"
+        f"<td>{time_html(row.last_seen_at, zone) if row.last_seen_at else 'never'}</td></tr>"
+        for row in shown
+    )
+    st.html(
+        '<div class="sb-table"><table><thead><tr><th>Name</th><th>Team</th><th>Role</th><th>Account</th>'
+        f"<th>Last seen</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+    chosen = st.selectbox(
+        "Look after",
+        [row.id for row in shown],
+        format_func={row.id: f"{row.name} · {row.team or 'no team'}" for row in shown}.get,
+        index=None,
+        placeholder="Choose somebody to change",
+        key="chosen_person",
+    )
+    if chosen:
+        _one(services, person, chosen)
+
+
+def _matches(row: PersonRow, needle: str) -> bool:
+    return needle.lower() in f"{row.name} {row.email} {row.team}".lower()
+
+
+def _state(row: PersonRow) -> tuple[str, str]:
+    return ("green", "active") if row.active else ("grey", "deactivated")
+
+
+def _one(services: Services, actor: Person, person_id: str) -> None:
+    row = services.identity.accounts.get(person_id)
+    if row is None:
+        return
+    with st.container(border=True):
+        st.html(f"<b>{text(row.name)}</b> <span class='sb-meta'>{text(row.email)}</span>")
+        _role(services, actor, row)
+        _groups(services, row)
+        _sessions(services, actor, row)
+        _account(services, actor, row)
+
+
+def _role(services: Services, actor: Person, row: PersonRow) -> None:
+    choices = [FROM_PROVIDER, *Role]
+    current = Role(row.role) if row.role_pinned else FROM_PROVIDER
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        role = st.selectbox(
+            "Role",
+            choices,
+            index=choices.index(current),
+            format_func=lambda choice: choice.label if isinstance(choice, Role) else str(choice),
+            key=f"role_{row.id}",
+            width=260,
+        )
+        if st.button("Save role", key=f"save_role_{row.id}", disabled=role == current):
+            pinned = role if isinstance(role, Role) else None
+            _do(
+                services,
+                actor,
+                lambda who: services.identity.accounts.set_role(who, row.id, pinned),
+            )
+
+
+def _groups(services: Services, row: PersonRow) -> None:
+    person = services.identity.accounts.person(row.id)
+    if person is None:
+        return
+    names = sorted(permission(p) for p in person.principals if p.startswith("group:"))
+    st.html(
+        '<dl class="sb-grid"><dt>Groups, nested ones included</dt>'
+        f"<dd>{text(', '.join(names)) or 'none'}</dd></dl>"
+    )
+
+
+def _sessions(services: Services, actor: Person, row: PersonRow) -> None:
+    sessions = services.identity.sessions.of(row.id)
+    st.html(f"<span class='sb-meta'>Signed in {count(len(sessions), 'time')}</span>")
+    for session in sessions:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.html(_session_html(session, mine=session.id == actor.session_id))
+            if st.button("End", key=f"end_{session.id}", type="tertiary"):
+                _do(
+                    services,
+                    actor,
+                    lambda who, session=session: services.identity.sessions.revoke_id(  # type: ignore[misc]
+                        who, session.id
+                    ),
+                )
+
+
+def _session_html(session: SessionRow, *, mine: bool) -> str:
+    zone = zone_of(st.context.timezone)
+    return (
+        f"{text(_browser(session.user_agent))}{' · <b>this one</b>' if mine else ''} "
+        f"<span class='sb-meta'>used {time_html(session.last_seen_at, zone)}, since "
+        f"{time_html(session.created_at, zone)}</span>"
+    )
+
+
+def _browser(agent: str) -> str:
+    """Roughly what people call it."""
+    for mark, name in (
+        ("Edg/", "Edge"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ):
+        if mark in agent:
+            return name
+    return "A browser" if agent else "Unknown"
+
+
+def _account(services: Services, actor: Person, row: PersonRow) -> None:
+    label = "Deactivate the account" if row.active else "Reactivate the account"
+    if st.button(label, key=f"active_{row.id}", disabled=row.id == actor.id):
+        _do(
+            services,
+            actor,
+            lambda who: services.identity.accounts.set_active(who, row.id, not row.active),
+        )
+    if row.active:
+        st.caption("Deactivating ends every session and key at once.")
+
+
+def _do(services: Services, actor: Person, change: Callable[[Person], None]) -> None:
+    """Asks the policy, makes the change as the admin is now, and shows the page anew."""
+    try:
+        who = identity.still(services, actor)
+        require(services.policy.administer(who, "people"), who, "change people", services.ledger)
+        change(who)
+    except SwitchboardError as error:
+        page.trouble(error)
+    else:
+        st.rerun()

@@ -1,0 +1,134 @@
+"""Chat: ask, read the answer as it arrives, open its sources, take the next step.
+
+The conversation runs as one fragment, so that asking draws nothing but the conversation. A question starts in the input's
+callback, before anything is drawn; what follows only looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.chat import TurnView
+from app.domain import Person
+from app.errors import NotFound, SwitchboardError
+from app.ui import identity
+from app.ui.widgets import after_answer, ask_row, offers, page
+from app.ui.widgets.conversations import OPEN
+from app.ui.widgets.follow import follow, follow_elsewhere
+from app.ui.widgets.passage import passage_dialog
+from app.ui.widgets.receipt_html import Reader
+from app.ui.widgets.turn_html import question_html, rest_html, turn_html
+from app.ui.widgets.words import text, zone_of
+from app.wiring import Services
+
+SHOWN = 20
+SUGGESTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the parts of this page work with."""
+
+    services: Services
+    person: Person
+    reader: Reader
+    conversation_id: str
+
+
+def render(services: Services, person: Person) -> None:
+    conversation(services, person)
+
+
+@st.fragment(key="conversation")
+def conversation(services: Services, person: Person) -> None:
+    person = identity.still(services, person)
+    reader = Reader(person.email, person.role, zone_of(st.context.timezone))
+    desk = Desk(services, person, reader, st.query_params.get(OPEN, ""))
+    # The same five places in every run, so that nothing of the run before lingers while an answer arrives.
+    past, question, answer, after = st.container(), st.empty(), st.empty(), st.empty()
+    try:
+        turns = _turns(desk, past)
+    except NotFound as error:
+        _no_such_chat(error, after)
+        return
+    running = turns[-1] if turns and turns[-1].status == "running" else None
+    stop = ask_row.draw(services, person, running)
+    match page.pressed("passages", "passage"):
+        case ("passage", turn_id, number):
+            passage_dialog(services, person, reader, turn_id, number)
+    if not turns:
+        _empty(desk, after)
+        return
+    for turn in turns[:-1]:
+        past.html(turn_html(turn, reader))
+    question.html(question_html(turns[-1].question))
+    last = _answered(desk, turns[-1], answer)
+    stop.empty()
+    with after.container():
+        _trouble()
+        after_answer.draw(services, person, last)
+        offers.draw(services, person, last)
+
+
+def _turns(desk: Desk, past: DeltaGenerator) -> Sequence[TurnView]:
+    """The latest turns, oldest first; one more than shown tells that there are earlier ones."""
+    past.html('<span class="sb-chatpage"></span>')
+    if not desk.conversation_id:
+        return ()
+    key = f"shown_{desk.conversation_id}"
+    shown = int(st.session_state.get(key, SHOWN))
+    turns = desk.services.chats.turns(desk.person, desk.conversation_id, last=shown + 1)
+    if len(turns) <= shown:
+        return turns
+    if past.button("Show earlier questions", type="tertiary", key="earlier"):
+        st.session_state[key] = shown + SHOWN
+        st.rerun(scope="fragment")
+    return turns[1:]
+
+
+def _answered(desk: Desk, turn: TurnView, answer: DeltaGenerator) -> TurnView:
+    """Draws the newest answer; one that is under way is followed to its end."""
+    if turn.status != "running":
+        answer.html(rest_html(turn, desk.reader))
+        return turn
+    live = desk.services.turns.live(desk.person, turn.id)
+    if live is None:
+        return follow_elsewhere(desk.services.chats, desk.person, turn, desk.reader, answer)
+    return follow(live, turn, desk.reader, answer)
+
+
+def _empty(desk: Desk, place: DeltaGenerator) -> None:
+    first = desk.person.name.split(" ")[0]
+    with place.container():
+        _trouble()
+        st.html(
+            f'<div class="sb-hero"><h1>What do you need, {text(first)}?</h1>'
+            "<p>Answers come from the documents you may read, each with its source.</p></div>"
+        )
+        with st.container(key="suggestions"):
+            for number, suggestion in enumerate(desk.services.table.suggestions[:SUGGESTED]):
+                st.button(
+                    suggestion,
+                    key=f"suggestion_{number}",
+                    width="stretch",
+                    on_click=ask_row.start,
+                    args=(desk.services, desk.person, suggestion),
+                )
+
+
+def _trouble() -> None:
+    error = st.session_state.pop("trouble", None)
+    if isinstance(error, SwitchboardError):
+        page.trouble(error)
+
+
+def _no_such_chat(error: NotFound, place: DeltaGenerator) -> None:
+    place.html(
+        f'<div class="sb-gate" role="alert"><h1>No such chat</h1><p>{text(error.message)} '
+        "It may have been deleted, or the link is somebody else’s.</p>"
+        '<a class="sb-button" href="/">Start a new chat</a></div>'
+    )

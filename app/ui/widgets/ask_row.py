@@ -1,0 +1,105 @@
+"""The foot of the chat page: which model, Stop, and the input. Also the one place where a page starts or stops an answer."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.chat import TurnView
+from app.domain import Person
+from app.errors import SwitchboardError
+from app.ui.widgets.conversations import OPEN
+from app.wiring import Services
+
+AUTO = "auto"
+LONGEST_QUESTION = 8000
+
+
+def draw(services: Services, person: Person, running: TurnView | None) -> DeltaGenerator:
+    """Returns the place of the Stop button, to be emptied when the answer is over."""
+    with st.bottom:
+        with st.container(key="ask_row", horizontal=True, vertical_alignment="center", gap="small"):
+            _model(services, person)
+            stop = st.empty()
+            if running is not None:
+                stop.button(
+                    "Stop",
+                    key=f"stop_{running.id}",
+                    icon=":material/stop_circle:",
+                    shortcut="Esc",
+                    on_click=_stop,
+                    args=(services, person, running.id),
+                )
+        st.chat_input(
+            "Ask anything…",
+            key="question",
+            max_chars=LONGEST_QUESTION,
+            submit_mode="disable",
+            on_submit=_submitted,
+            args=(services, person),
+        )
+    return stop
+
+
+def start(services: Services, person: Person, question: str, replaces: str | None = None) -> None:
+    """In a callback: starts the answer, opens its conversation and refreshes the list beside it."""
+    current = services.identity.sessions.resume(person.session_id)
+    if current is None:
+        return  # the run that follows finds the same and shows the sign-in page
+    wish = st.session_state.get("model") or AUTO
+    try:
+        live = services.turns.start(
+            current,
+            st.query_params.get(OPEN) or None,
+            question,
+            None if wish == AUTO else wish,
+            replaces=replaces,
+        )
+    except SwitchboardError as error:
+        st.session_state["trouble"] = error
+        return
+    st.session_state.pop("editing", None)
+    if st.query_params.get(OPEN) != live.conversation_id:
+        st.query_params[OPEN] = live.conversation_id
+        st.rerun(["recents", "conversation"])
+
+
+def _submitted(services: Services, person: Person) -> None:
+    question = st.session_state.get("question")
+    if question:
+        start(services, person, str(question))
+
+
+def _stop(services: Services, person: Person, turn_id: str) -> None:
+    try:
+        services.turns.stop(person, turn_id)
+    except SwitchboardError as error:
+        st.session_state["trouble"] = error
+
+
+def _model(services: Services, person: Person) -> None:
+    """Remembered for the session; whether a model may be used is decided again for each question."""
+    notes = _choices(services, person)
+    st.selectbox(
+        "Model",
+        list(notes),
+        key="model",
+        format_func=lambda name: notes.get(name, name),
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+
+
+def _choices(services: Services, person: Person) -> dict[str, str]:
+    key = (person.id, person.role, person.team)
+    known = st.session_state.get("model_choices")
+    if known is None or known[0] != key:
+        notes = {AUTO: "Best model for the question"}
+        for card in services.catalogue.cards():
+            if card.enabled and services.policy.use_model(
+                person, card.id, card.provider, card.local
+            ):
+                notes[card.id] = f"{card.label} · {card.note}" if card.note else card.label
+        known = st.session_state["model_choices"] = (key, notes)
+    choices: dict[str, str] = known[1]
+    return choices

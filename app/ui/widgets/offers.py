@@ -1,0 +1,124 @@
+"""The next step: buttons under an answer, the form each opens, and what became of what was sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from app.chat import TurnView
+from app.db.tables import ActionRequestRow
+from app.domain import Offer, Person
+from app.errors import SwitchboardError
+from app.ui import identity
+from app.ui.widgets import model_form, page
+from app.ui.widgets.request_html import OPEN, request_line
+from app.ui.widgets.words import text
+from app.wiring import Services
+
+REFRESH_S = 2
+
+
+def draw(services: Services, person: Person, turn: TurnView) -> None:
+    requests = services.actions.of_conversation(turn.conversation_id)
+    sent = {row.offer_id for row in requests}
+    fresh = [offer for offer in turn.offers if offer.id not in sent]
+    if fresh:
+        with st.container(key="offers", horizontal=True, gap="small"):
+            for offer in fresh:
+                if st.button(offer.label, key=f"open_{offer.id}", icon=":material/bolt:"):
+                    offer_dialog(services, person, turn, offer)
+    if requests:
+        waiting = any(row.status in OPEN for row in requests)
+        every = REFRESH_S if waiting else None
+        st.fragment(_outcomes, run_every=every)(services, person, turn.conversation_id, waiting)
+
+
+@st.dialog("Next step", width="medium")
+def offer_dialog(services: Services, person: Person, turn: TurnView, offer: Offer) -> None:
+    """What the person edits is exactly what is sent: the payload below follows each change."""
+    try:
+        definition = services.actions.definition(offer.action)
+    except SwitchboardError as error:
+        page.trouble(error)
+        return
+    st.html(
+        f'<div class="sb-page"><h1 style="font-size:1.12rem">{text(definition.label)}</h1>'
+        f"<p>{text(definition.help)}</p></div>"
+    )
+    shown = st.session_state.get(f"problems_{offer.id}", {})
+    arguments = model_form.fields(
+        definition.parameters,
+        offer.arguments,
+        key=offer.id,
+        origins=offer.origins,
+        problems=shown,
+    )
+    problems = definition.problems(arguments)
+    with st.expander("Exactly what is sent"):
+        if problems:
+            st.caption("Complete the form to see it.")
+        else:
+            st.code(_pretty(services.actions.payload(offer.action, person, arguments)), "json")
+    st.caption(f"{offer.next_step}.")
+    if st.button(definition.label, type="primary", key=f"send_{offer.id}"):
+        _send(services, person, turn, offer, arguments, problems)
+
+
+def _send(
+    services: Services,
+    person: Person,
+    turn: TurnView,
+    offer: Offer,
+    arguments: dict[str, Any],
+    problems: dict[str, str],
+) -> None:
+    st.session_state[f"problems_{offer.id}"] = problems
+    if problems:
+        st.rerun(scope="fragment")
+    try:
+        current = identity.still(services, person)
+        services.actions.submit(
+            current, offer.id, offer.action, arguments, turn.id, turn.conversation_id
+        )
+    except SwitchboardError as error:
+        page.trouble(error)
+    else:
+        st.rerun()
+
+
+def _outcomes(services: Services, person: Person, conversation_id: str, was_waiting: bool) -> None:
+    person = identity.still(services, person)
+    requests = services.actions.of_conversation(conversation_id)
+    st.html("".join(line(services, person, row) for row in reversed(requests)))
+    for row in requests:
+        if row.status == "failed" and st.button("Try again", key=f"retry_{row.id}"):
+            services.actions.retry(person, row.id)
+            st.rerun()
+    if was_waiting and not any(row.status in OPEN for row in requests):
+        st.rerun()
+
+
+def line(services: Services, person: Person, row: ActionRequestRow) -> str:
+    """One request of the person's own, as HTML."""
+    waits_for = ""
+    if row.status == "waiting":
+        decision = services.policy.run_action(person, row.action)
+        waits_for = services.actions.next_step(person, decision)
+    decider = services.identity.accounts.get(row.decided_by) if row.decided_by else None
+    return request_line(
+        row, label_of(services, row.action), waits_for, decider.name if decider else ""
+    )
+
+
+def label_of(services: Services, action: str) -> str:
+    """What the button is called; its plain name once it is no longer offered."""
+    try:
+        return services.actions.definition(action).label
+    except SwitchboardError:
+        return action.replace("_", " ").capitalize()
+
+
+def _pretty(payload: Any) -> str:
+    return json.dumps(payload, indent=2, ensure_ascii=False, default=str)
