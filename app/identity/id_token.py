@@ -122,18 +122,15 @@ def _check_claims(token: jwt.Token, expected: Expected) -> None:
 
 
 def _claim_fault(error: ClaimError, claims: dict[str, Any], expected: Expected) -> SignInError:
-    reason = CLAIM_FAULTS.get(error.claim, "bad_token")
-    if error.claim not in claims and reason == "clock_skew":
+    reason, value = CLAIM_FAULTS.get(error.claim, "bad_token"), claims.get(error.claim)
+    if reason == "clock_skew" and (isinstance(value, bool) or not isinstance(value, int | float)):
         reason = "bad_token"
     if reason != "clock_skew":
         return fault(reason, detail=f"{error.error}: {error.claim}")
-    if isinstance(error, ExpiredTokenError):
-        what = "it expired {} ago"
-        seconds = expected.now - int(claims["exp"])
-    else:
-        what = "it begins in {}"
-        seconds = int(claims.get(error.claim) or 0) - expected.now
-    message = f"By this server's clock the proof of identity is not valid: {what.format(_spell(seconds))}."
+    seconds = int(claims[error.claim]) - expected.now
+    expired = isinstance(error, ExpiredTokenError)
+    what = f"it expired {_spell(-seconds)} ago" if expired else f"it begins in {_spell(seconds)}"
+    message = f"By this server's clock the proof of identity is not valid: {what}."
     return fault("clock_skew", message=message, detail=f"{error.claim} is off by {seconds} s")
 
 
