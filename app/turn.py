@@ -27,6 +27,7 @@ from app.domain import (
     ModelCall,
     ModelDecision,
     ModelDone,
+    Offer,
     Offered,
     Progress,
     Prompt,
@@ -168,14 +169,7 @@ async def answer(
         if recorded is not None:
             await recorded
         finished = conclude(draft)
-        offers = stages.actions.offers(
-            route.actions,
-            question.person,
-            question.text,
-            finished.answer.text,
-            draft.found.passages,
-            question.turn_id,
-        )
+        offers = await stages.in_pool(lambda: offer(question, route, finished, stages))
         if offers:
             yield Offered(offers)
         yield finished
@@ -258,6 +252,21 @@ def conclude(draft: Draft) -> Finished:
     draft.stage("cite")
     draft.finished = Finished(cited, draft.receipt())
     return draft.finished
+
+
+def offer(
+    question: Question, route: Route, finished: Finished, stages: Stages
+) -> tuple[Offer, ...]:
+    if not route.actions:
+        return ()
+    return stages.actions.offers(
+        route.actions,
+        question.person,
+        question.text,
+        finished.answer.text,
+        finished.receipt.passages,
+        question.turn_id,
+    )
 
 
 def stopped(stages: Stages, draft: Draft) -> Stopped:
