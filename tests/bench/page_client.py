@@ -34,6 +34,7 @@ class Tab:
     socket: ClientConnection
     chat_input: ChatInput | None = None
     page_hash: str = ""
+    input_fragment: str = ""
     reruns: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def open(self) -> None:
@@ -45,7 +46,7 @@ class Tab:
         state = message.rerun_script
         state.page_script_hash = self.page_hash
         state.fragment_id = fragment
-        state.is_auto_rerun = bool(fragment)
+        state.is_auto_rerun = bool(fragment) and text is None
         state.context_info.url = f"http://{HOST}/"
         state.context_info.timezone = "Europe/London"
         if text is not None:
@@ -69,7 +70,7 @@ class Tab:
     async def ask(self, text: str) -> Timing:
         """Milliseconds from sending the question to the first words shown, and to the end of the page's run."""
         started = time.perf_counter()
-        await self.send(text)
+        await self.send(text, self.input_fragment)
         first = 0.0
         while True:
             message, data = await self.receive()
@@ -92,6 +93,7 @@ class Tab:
                 element = message.delta.new_element
                 if element.WhichOneof("type") == "chat_input":
                     self.chat_input = element.chat_input
+                    self.input_fragment = message.delta.fragment_id
             case "auto_rerun":
                 again = message.auto_rerun
                 self._every(again.fragment_id, again.interval)
