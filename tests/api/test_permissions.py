@@ -1,0 +1,136 @@
+"""Nobody gets by API what the page would not show them: not by asking, searching, listing or reading receipts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import FOLDERS, PEOPLE, House
+
+MAY_READ = {
+    "ann": {"Travel policy", "Escalation list"},
+    "ben": {"Travel policy"},
+    "hana": {"Travel policy", "Salary bands"},
+    "ada": {"Travel policy"},
+}
+SECRETS = {"Escalation list": "Zirkon", "Salary bands": "zeta", "Board minutes": "Quasar"}
+QUESTIONS = [
+    "What is on the escalation list about Zirkon?",
+    "What does band zeta pay in the salary bands?",
+    "What did the board discuss about the merger with Quasar?",
+    "How do I book a trip at the travel desk?",
+]
+
+
+@pytest.mark.parametrize("name", sorted(PEOPLE))
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_search_finds_what_the_page_would_and_nothing_else(
+    house: House, name: str, question: str
+) -> None:
+    services = house.services
+    with house.http(name) as http:
+        got = http.get("/v1/search", params={"q": question, "limit": 20})
+    assert got.status_code == 200
+    page = services.search.search(
+        question, services.embedder.query(question), house.people[name], 20
+    )
+    assert [(p["document_id"], p["text"]) for p in got.json()["data"]] == [
+        (p.document_id, p.text) for p in page.passages
+    ]
+    assert {p["title"] for p in got.json()["data"]} <= MAY_READ[name]
+    for passage in got.json()["data"]:
+        assert passage["permission"]["principal"] in house.people[name].principals
+
+
+@pytest.mark.parametrize("name", sorted(PEOPLE))
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_chat_never_holds_what_its_owner_may_not_read(
+    house: House, name: str, question: str
+) -> None:
+    """The reader quotes whatever passages it is given, so a leak would be in the answer."""
+    with house.http(name) as http:
+        got = http.post(
+            "/v1/chat/completions",
+            json={"model": "reader", "messages": [{"role": "user", "content": question}]},
+        )
+        receipt = http.get(f"/v1/receipts/{got.headers['switchboard-receipt']}")
+    answer = got.json()["choices"][0]["message"]["content"] if got.status_code == 200 else ""
+    for title in set(SECRETS) - MAY_READ[name]:
+        assert title not in got.text + receipt.text
+        assert SECRETS[title] not in answer.replace(question, "")
+    assert "withheld" not in got.json()
+
+
+def test_each_search_is_on_record_with_its_permissions(house: House) -> None:
+    with house.http("ann") as http:
+        got = http.get("/v1/search", params={"q": QUESTIONS[0]}).json()
+    event = house.events("search_done")[-1]
+    assert (event["actor"], event["subject"]) == (house.people["ann"].id, got["id"])
+    assert event["documents"] == {
+        p["document_id"]: p["permission"]["principal"] for p in got["data"]
+    }
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"q": " "}, {"q": "x", "limit": "0"}, {"q": "x", "limit": "x"}, {"q": "x" * 2001}],
+)
+def test_a_search_that_cannot_be_meant_is_400(house: House, params: dict[str, str]) -> None:
+    with house.http() as http:
+        assert http.get("/v1/search", params=params).status_code == 400
+
+
+def test_receipts_are_ones_own_and_the_auditors(house: House) -> None:
+    with house.http("ann") as http:
+        got = http.post(
+            "/v1/chat/completions",
+            json={"messages": [{"role": "user", "content": QUESTIONS[0]}]},
+        ).json()
+        path = f"/v1/receipts/{got['receipt_id']}"
+        mine = http.get(path).json()
+    assert mine["citations"] == got["citations"]
+    assert mine["usage"]["total_tokens"] == got["usage"]["total_tokens"]
+    assert {s["title"] for s in mine["passages"]} <= MAY_READ["ann"]
+    with house.http("ben") as http:
+        theirs, missing = http.get(path), http.get("/v1/receipts/turn_none")
+    assert theirs.status_code == missing.status_code == 404
+    assert theirs.json() == missing.json()
+    assert house.events("access_denied")[-1]["subject"] == got["receipt_id"]
+    with house.http("ada") as http:
+        audited = http.get(path)
+    assert audited.status_code == 200
+    assert "Escalation" not in audited.text
+    assert {"withheld": True} in audited.json()["passages"]
+    read = house.events("receipt_read")[-1]
+    assert (read["actor"], read["person"]) == (house.people["ada"].id, house.people["ann"].id)
+
+
+def test_a_permission_taken_away_closes_search_and_old_receipts(
+    house: House, tmp_path: Path
+) -> None:
+    services, admin = house.services, house.people["ada"]
+    (tmp_path / "note.md").write_text("# Umbrella plan\n\nThe umbrella stands in the hall.\n")
+    (tmp_path / "access.toml").write_text("[access]\neveryone = true\n")
+    connector = services.sync.add(admin, "folder", "Umbrella", {"path": str(tmp_path)}, 3600)
+    services.sync.run_once(connector)
+    question = "Where is the umbrella plan's umbrella?"
+    with house.http("ben") as http:
+        assert "Umbrella plan" in http.get("/v1/search", params={"q": question}).text
+        got = http.post(
+            "/v1/chat/completions", json={"messages": [{"role": "user", "content": question}]}
+        ).json()
+        path = f"/v1/receipts/{got['receipt_id']}"
+        assert "Umbrella plan" in http.get(path).text
+        (tmp_path / "access.toml").write_text('[access]\ngroups = ["hr"]\n')
+        services.sync.run_once(connector)
+        assert "Umbrella" not in http.get("/v1/search", params={"q": question}).text
+        closed = http.get(path).text
+    assert "Umbrella" not in closed
+    assert '"withheld":true' in closed
+
+
+def test_only_models_one_may_use_are_listed(house: House) -> None:
+    listed = {m.id for m in house.client().models.list()}
+    assert listed == {"auto", "scripted", "reader"}
+    assert set(FOLDERS) > {"everyone"}
