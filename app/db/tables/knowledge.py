@@ -92,7 +92,10 @@ class OutboxRow(SQLModel, table=True):
 
 
 class SyncRunRow(SQLModel, table=True):
-    """`status`: queued, running, finished, failed, cancelled. Counts: seen, added, changed, access, removed, failed, chunks, embedded."""
+    """`status`: queued, running, cancelling, finished, failed, cancelled, interrupted.
+
+    Counts: seen, added, changed, access, removed, failed, chunks, embedded.
+    """
 
     __tablename__ = "sync_run"
 
