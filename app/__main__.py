@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
     audit = commands.add_parser("audit", help="the log").add_subparsers(required=True)
     command = audit.add_parser("verify", help="find any change, gap or reordering")
+    command.add_argument("--head", default="", help="a head noted earlier; must still be in it")
     command.set_defaults(run=audit_verify)
     command = audit.add_parser("export", help="write every event as JSON lines")
     command.add_argument("--out", type=Path, help="file; default standard output")
@@ -126,8 +127,8 @@ def key_create(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def audit_verify(settings: Settings, _options: argparse.Namespace) -> int:
-    verified = Ledger(Database(settings.database)).verify()
+def audit_verify(settings: Settings, options: argparse.Namespace) -> int:
+    verified = Ledger(Database(settings.database)).verify(options.head)
     if verified.broken:
         print(f"Broken at event {verified.broken.seq}: {verified.broken.problem}.")
         print(f"The {verified.events} events before it hold together.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,6 @@ def api_routes(services: Services) -> list[Route]:
 
 def _counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
     async def handle(request: Request) -> Response:
-        began = time.perf_counter()
         try:
             response = await endpoint(request)
         except SwitchboardError as error:
@@ -82,12 +80,6 @@ def _counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
             log.exception("request broke", route=route, error=type(error).__name__)
             response = broken_response()
         metrics.request_over(route, request.method, response.status_code)
-        log.debug(
-            "request",
-            route=route,
-            status=response.status_code,
-            ms=round((time.perf_counter() - began) * 1000, 1),
-        )
         return response
 
     return handle

@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Insert, Select, Update, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -23,6 +24,24 @@ from app.domain import Json, now
 from app.records.events import Event
 
 GENESIS = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    lock_head: Select[int, str]
+    add: Insert
+    move_head: Update
+
+
+@cache
+def _statements() -> _Statements:
+    """Built once, and run on the connection itself: several events are appended for every question."""
+    head = ChainHeadRow.__table__  # type: ignore[attr-defined]
+    return _Statements(
+        select(head.c.seq, head.c.hash).where(head.c.id == 1).with_for_update(),
+        insert(EventRow.__table__),  # type: ignore[attr-defined]
+        update(head).where(head.c.id == 1).values(seq=bindparam("seq"), hash=bindparam("hash")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +93,21 @@ class Ledger:
             )
             previous = digest
         if rows:
-            session.execute(insert(EventRow), rows)
-            session.execute(
-                update(ChainHeadRow).where(col(ChainHeadRow.id) == 1).values(seq=seq, hash=previous)
-            )
+            connection = session.connection()
+            connection.execute(_statements().add, rows)
+            connection.execute(_statements().move_head, {"seq": seq, "hash": previous})
 
     def _lock_head(self, session: Session) -> tuple[int, str]:
-        statement = (
-            select(col(ChainHeadRow.seq), col(ChainHeadRow.hash))
-            .where(col(ChainHeadRow.id) == 1)
-            .with_for_update()
-        )
-        row = session.execute(statement).one_or_none()
+        connection = session.connection()
+        row = connection.execute(_statements().lock_head).one_or_none()
         if row is None:  # the first event ever; on PostgreSQL another process may be at it too
             insert_new = sqlite.insert if self._database.is_sqlite else postgresql.insert
-            session.execute(
+            connection.execute(
                 insert_new(ChainHeadRow)
                 .values(id=1, seq=0, hash=GENESIS)
                 .on_conflict_do_nothing(index_elements=["id"])
             )
-            row = session.execute(statement).one()
+            row = connection.execute(_statements().lock_head).one()
         return row[0], row[1]
 
     def verify(self, kept_head: str = "") -> Verified:

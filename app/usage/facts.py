@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cache
 
-from sqlalchemy import Executable, or_, update
+from sqlalchemy import or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -102,17 +102,17 @@ _MUTABLE = (
 
 
 def _put(session: Session, row: Json) -> None:
-    session.execute(_upsert(session.get_bind().dialect.name == "postgresql"), row)
+    session.connection().execute(_upsert(session.get_bind().dialect.name == "postgresql"), row)
 
 
 @cache
-def _upsert(postgres: bool) -> Executable:
+def _upsert(postgres: bool) -> postgresql.Insert | sqlite.Insert:
     """Built once: it is run at the end of every question."""
-    statement = (postgresql.insert if postgres else sqlite.insert)(UsageFactRow)
+    facts = UsageFactRow.__table__  # type: ignore[attr-defined]
+    statement = (postgresql.insert if postgres else sqlite.insert)(facts)
     new = statement.excluded
-    table = UsageFactRow.__table__.c  # type: ignore[attr-defined]
     return statement.on_conflict_do_update(
         index_elements=["id"],
         set_={name: new[name] for name in (*_MUTABLE, "rolled_up")},
-        where=or_(*(table[name].is_distinct_from(new[name]) for name in _MUTABLE)),
+        where=or_(*(facts.c[name].is_distinct_from(new[name]) for name in _MUTABLE)),
     )
