@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import quote, urlencode, urlsplit
 
 import streamlit as st
@@ -11,6 +12,8 @@ from app.identity import SESSION_COOKIE
 from app.ui.widgets.page import mark
 from app.wiring import Services
 
+ONE_RUN_S = 0.5
+
 
 def visitor(services: Services) -> Person | None:
     """The person whose session cookie the browser sent, checked against the database now."""
@@ -19,10 +22,23 @@ def visitor(services: Services) -> Person | None:
 
 def still(services: Services, person: Person) -> Person:
     """For fragments, which run without the page: the same person as of now. Leaves for the sign-in page when their session
-    or account has ended since."""
-    current = services.identity.sessions.resume(person.session_id)
+    or account has ended since. Fragments that run right after one another share one check."""
+    current = as_of_now(services, person)
     if current is None:
         st.rerun()
+    return current
+
+
+def as_of_now(services: Services, person: Person) -> Person | None:
+    """The same for a callback, which cannot leave: None when the session has ended."""
+    at = time.monotonic()
+    known = st.session_state.get("checked")
+    if known is not None and known[0] > at - ONE_RUN_S and known[1].session_id == person.session_id:
+        checked: Person = known[1]
+        return checked
+    current = services.identity.sessions.resume(person.session_id)
+    if current is not None:
+        st.session_state["checked"] = (at, current)
     return current
 
 

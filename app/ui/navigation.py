@@ -17,6 +17,7 @@ from app.access.policy import require
 from app.domain import Person
 from app.errors import Denied, SwitchboardError
 from app.ui.widgets import conversations, page
+from app.ui.widgets.passage import passage_dialog
 from app.ui.widgets.words import text
 from app.wiring import Services
 
@@ -63,6 +64,14 @@ def run(services: Services, person: Person) -> None:
     current = st.navigation(list(pages.values()), position="hidden")
     with st.sidebar:
         _sidebar(services, person, pages, on_chat=current is pages["chat"])
+        heard = page.pressed("links", "chat", "more", "passage")
+    match heard:
+        case ("chat", conversation_id):
+            conversations.open_chat(pages["chat"], conversation_id, current is pages["chat"])
+        case ("more", conversation_id):
+            conversations.change_dialog(services, person, conversation_id)
+        case ("passage", turn_id, number):
+            passage_dialog(services, person, turn_id, number)
     current.run()
 
 
@@ -129,4 +138,3 @@ def _sidebar(
         f"<small>{text(person.team or person.role.label)}</small></div>"
         '<a href="/auth/logout">Sign out</a></div>'
     )
-    page.pressed("page", page=True)

@@ -42,7 +42,7 @@ export default function ({ data, setTriggerValue }) {
       setTriggerValue("pressed", link.dataset.sb);
       return;
     }
-    const button = data.page && event.target.closest?.("button[data-copy]");
+    const button = event.target.closest?.("button[data-copy]");
     if (button) {
       const code = button.dataset.copy === "code";
       const label = button.textContent;
@@ -53,21 +53,18 @@ export default function ({ data, setTriggerValue }) {
     }
   };
   document.addEventListener("click", pressed);
-  let timer, watcher;
-  if (data.page) {
-    refresh();
-    timer = setInterval(refresh, 20000);
-    let queued = false;
-    watcher = new MutationObserver(() => {
-      if (queued) return;
-      queued = true;
-      requestAnimationFrame(() => { queued = false; refresh(); });
-    });
-    watcher.observe(document.body, { childList: true, subtree: true });
-  }
+  refresh();
+  const timer = setInterval(refresh, 20000);
+  let queued = false;
+  const watcher = new MutationObserver(() => {
+    if (queued) return;
+    queued = true;
+    requestAnimationFrame(() => { queued = false; refresh(); });
+  });
+  watcher.observe(document.body, { childList: true, subtree: true });
   return () => {
     document.removeEventListener("click", pressed);
     clearInterval(timer);
-    watcher?.disconnect();
+    watcher.disconnect();
   };
 }

@@ -19,7 +19,6 @@ from app.ui import identity
 from app.ui.widgets import after_answer, ask_row, offers, page
 from app.ui.widgets.conversations import OPEN
 from app.ui.widgets.follow import follow, follow_elsewhere
-from app.ui.widgets.passage import passage_dialog
 from app.ui.widgets.receipt_html import Reader
 from app.ui.widgets.turn_html import question_html, rest_html, turn_html
 from app.ui.widgets.words import text, zone_of
@@ -57,9 +56,6 @@ def conversation(services: Services, person: Person) -> None:
         return
     running = turns[-1] if turns and turns[-1].status == "running" else None
     stop = ask_row.draw(services, person, running)
-    match page.pressed("passages", "passage"):
-        case ("passage", turn_id, number):
-            passage_dialog(services, person, reader, turn_id, number)
     if not turns:
         _empty(desk, after)
         return
@@ -71,7 +67,8 @@ def conversation(services: Services, person: Person) -> None:
     with after.container():
         _trouble()
         after_answer.draw(services, person, last)
-        offers.draw(services, person, last)
+        # A chat that has just begun cannot have sent anything yet.
+        offers.draw(services, person, last, sent_before=len(turns) > 1 or running is None)
 
 
 def _turns(desk: Desk, past: DeltaGenerator) -> Sequence[TurnView]:
@@ -79,6 +76,9 @@ def _turns(desk: Desk, past: DeltaGenerator) -> Sequence[TurnView]:
     past.html('<span class="sb-chatpage"></span>')
     if not desk.conversation_id:
         return ()
+    begun = st.session_state.pop("begun", None)
+    if begun is not None and begun.conversation_id == desk.conversation_id:
+        return (begun,)
     key = f"shown_{desk.conversation_id}"
     shown = int(st.session_state.get(key, SHOWN))
     turns = desk.services.chats.turns(desk.person, desk.conversation_id, last=shown + 1)

@@ -90,7 +90,7 @@ def _about(services: Services, row: ActionRequestRow) -> str:
 def _decide(
     services: Services, person: Person, request_id: str, approve: bool, reason: str
 ) -> None:
-    current = services.identity.sessions.resume(person.session_id)
+    current = identity.as_of_now(services, person)
     if current is None:
         return
     try:

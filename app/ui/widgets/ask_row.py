@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app.chat import TurnView
-from app.domain import Person
+from app.chat import LiveTurn, TurnView
+from app.domain import Person, now
 from app.errors import SwitchboardError
+from app.ui import identity
 from app.ui.widgets.conversations import OPEN
 from app.wiring import Services
 
@@ -43,7 +44,7 @@ def draw(services: Services, person: Person, running: TurnView | None) -> DeltaG
 
 def start(services: Services, person: Person, question: str, replaces: str | None = None) -> None:
     """In a callback: starts the answer, opens its conversation and refreshes the list beside it."""
-    current = services.identity.sessions.resume(person.session_id)
+    current = identity.as_of_now(services, person)
     if current is None:
         return  # the run that follows finds the same and shows the sign-in page
     wish = st.session_state.get("model") or AUTO
@@ -61,7 +62,26 @@ def start(services: Services, person: Person, question: str, replaces: str | Non
     st.session_state.pop("editing", None)
     if st.query_params.get(OPEN) != live.conversation_id:
         st.query_params[OPEN] = live.conversation_id
+        st.session_state["begun"] = begun_turn(live, question)
         st.rerun(["recents", "conversation"])
+
+
+def begun_turn(live: LiveTurn, question: str) -> TurnView:
+    """The first turn of a chat as its row will say, so that its words need not wait for reading it back."""
+    return TurnView(
+        id=live.turn_id,
+        conversation_id=live.conversation_id,
+        question=question.strip(),
+        answer="",
+        status="running",
+        error="",
+        model_wish=None,
+        receipt=None,
+        offers=(),
+        feedback=None,
+        feedback_comment="",
+        started_at=now(),
+    )
 
 
 def _submitted(services: Services, person: Person) -> None:

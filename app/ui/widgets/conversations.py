@@ -31,7 +31,7 @@ def draw(services: Services, person: Person, chat: Any, *, on_chat: bool) -> Non
     )
     if new:
         open_chat(chat, "", on_chat)
-    recents(services, person, chat, on_chat)
+    recents(services, person, on_chat)
 
 
 def open_chat(chat: Any, conversation_id: str, on_chat: bool) -> None:
@@ -47,7 +47,7 @@ def open_chat(chat: Any, conversation_id: str, on_chat: bool) -> None:
 
 
 @st.fragment(key="recents")
-def recents(services: Services, person: Person, chat: Any, on_chat: bool) -> None:
+def recents(services: Services, person: Person, on_chat: bool) -> None:
     person = identity.still(services, person)
     query = st.text_input(
         "Search your chats",
@@ -66,11 +66,6 @@ def recents(services: Services, person: Person, chat: Any, on_chat: bool) -> Non
     if len(found) > limit and st.button("Show more", type="tertiary", key="more_chats"):
         st.session_state["recents_limit"] = limit + PAGE
         st.rerun(scope="fragment")
-    match page.pressed("chats", "chat", "more"):
-        case ("chat", conversation_id):
-            open_chat(chat, conversation_id, on_chat)
-        case ("more", conversation_id):
-            change_dialog(services, person, conversation_id)
 
 
 def _list_html(found: Sequence[ConversationView], current: str, query: str) -> str:

@@ -17,6 +17,7 @@ from app.domain import (
     Failed,
     Finished,
     Found,
+    Offer,
     Offered,
     Passage,
     Person,
@@ -45,7 +46,7 @@ class Heard:
     routed: Routed | None = None
     passages: tuple[Passage, ...] = ()
     text: str = ""
-    offered: Offered = Offered(())
+    offers: tuple[Offer, ...] = ()
     end: Finished | Stopped | Failed | None = None
     _parts: list[str] = field(default_factory=list)
 
@@ -63,8 +64,8 @@ class Heard:
                     self.routed = event
                 case Found(passages=passages):
                     self.passages = passages
-                case Offered():
-                    self.offered = event
+                case Offered(offers=offers):
+                    self.offers = offers
                 case Finished() | Stopped() | Failed():
                     self.end = event
         if self._parts:
@@ -133,7 +134,7 @@ def _ended(turn: TurnView, heard: Heard) -> TurnView:
                 status="finished",
                 answer=answer.text,
                 receipt=receipt,
-                offers=heard.offered.offers,
+                offers=heard.offers,
             )
         case Stopped(text=text, receipt=receipt):
             return replace(turn, status="stopped", answer=text, receipt=receipt)

@@ -20,8 +20,9 @@ from app.wiring import Services
 REFRESH_S = 2
 
 
-def draw(services: Services, person: Person, turn: TurnView) -> None:
-    requests = services.actions.of_conversation(turn.conversation_id)
+def draw(services: Services, person: Person, turn: TurnView, *, sent_before: bool) -> None:
+    """`sent_before` False spares looking for requests of this conversation where there cannot be any."""
+    requests = services.actions.of_conversation(turn.conversation_id) if sent_before else []
     sent = {row.offer_id for row in requests}
     fresh = [offer for offer in turn.offers if offer.id not in sent]
     if fresh:

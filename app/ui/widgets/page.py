@@ -34,14 +34,10 @@ def _component() -> Any:
     return st.components.v2.component("switchboard_links", js=asset("page.js"), html="<i></i>")
 
 
-def pressed(key: str, *kinds: str, page: bool = False) -> tuple[str, ...]:
-    """The parts of the `data-sb` of the drawn link that was just pressed, such as ("passage", "turn_1", "2"), else ().
-
-    Only links of these `kinds` are heard. `page` also copies and keeps times true; once a page.
-    """
-    result = _component()(
-        key=key, data={"kinds": list(kinds), "page": page}, on_pressed_change=_heard, height=1
-    )
+def pressed(key: str, *kinds: str) -> tuple[str, ...]:
+    """Listens to drawn links for the whole page: the parts of the `data-sb` of the one that was just pressed, such as
+    ("passage", "turn_1", "2"), else (). Only links of these `kinds` are heard. Once a page."""
+    result = _component()(key=key, data={"kinds": list(kinds)}, on_pressed_change=_heard, height=1)
     parts = tuple(str(result.pressed or "").split(":"))
     return parts if parts[0] in kinds else ()
 

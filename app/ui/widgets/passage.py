@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.domain import Passage, Person
+from app.domain import Found, Passage, Person
 from app.errors import NotFound, SwitchboardError
 from app.ui.widgets.page import trouble
-from app.ui.widgets.receipt_html import Reader
-from app.ui.widgets.words import permission, text, time_html
+from app.ui.widgets.words import permission, text, time_html, zone_of
 from app.wiring import Services
 
 CHANGED = "The document has changed since this answer; the passage is no longer in it. Open the document to read it as it is now."
@@ -23,22 +22,21 @@ def passage_of(services: Services, person: Person, turn_id: str, number: int) ->
                 return citation.passage
     live = services.turns.live(person, turn_id)
     if live is not None:
-        found = [e.passages for e in list(live.events) if hasattr(e, "passages")]
-        if found and 0 < number <= len(found[-1]):
-            return found[-1][number - 1]  # type: ignore[no-any-return]
+        for event in tuple(live.events):
+            if isinstance(event, Found) and 0 < number <= len(event.passages):
+                return event.passages[number - 1]
     raise NotFound("This answer has no such source.", fix="Reload the page.")
 
 
 @st.dialog("Source", width="medium")
-def passage_dialog(
-    services: Services, person: Person, reader: Reader, turn_id: str, number: str
-) -> None:
+def passage_dialog(services: Services, person: Person, turn_id: str, number: str) -> None:
     try:
         passage = passage_of(services, person, turn_id, int(number) if number.isdigit() else 0)
         view = services.documents.open(person, passage.document_id)
     except SwitchboardError as error:
         trouble(error)
         return
+    zone = zone_of(st.context.timezone)
     heading = passage.heading if passage.heading != passage.title else ""
     # Receipts keep no texts: what is shown is what the document says today, if this passage is still in it.
     quote = next((c.text for c in view.chunks if c.id == passage.chunk_id), CHANGED)
@@ -49,8 +47,8 @@ def passage_dialog(
         '<dl class="sb-grid">'
         f"<dt>Where</dt><dd>{text(view.space or 'no space')}</dd>"
         f"<dt>You may read it</dt><dd>{text(permission(view.basis.principal, person.email))}, "
-        f"confirmed {time_html(view.basis.checked_at, reader.zone)}</dd>"
-        f"<dt>Synced</dt><dd>{time_html(view.synced_at, reader.zone)}</dd>"
+        f"confirmed {time_html(view.basis.checked_at, zone)}</dd>"
+        f"<dt>Synced</dt><dd>{time_html(view.synced_at, zone)}</dd>"
         f"<dt>Data class</dt><dd>{text(view.data_class.label)}</dd></dl>"
     )
     st.link_button("Open the document", f"/document?id={passage.document_id}")

@@ -95,7 +95,7 @@ def _intent_rows(intent: Intent | None) -> Iterable[tuple[str, str]]:
     yield (
         "Intent",
         f"<b>{text(intent.label)}</b> <span class='sb-num-inline'>{intent.score:.2f}</span>"
-        f"<small>{how}; next best {text(intent.runner_up or 'none')} "
+        f"<small>{how}; next best {text(intent.runner_up.replace('_', ' ') or 'none')} "
         f"{intent.runner_up_score:.2f}</small>",
     )
 
