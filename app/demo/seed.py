@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import select
 from sqlmodel import Session, col
@@ -12,26 +12,16 @@ from sqlmodel import Session, col
 from app.db import Database
 from app.db.tables import EventRow, PersonRow
 from app.demo.people import NAMESPACE, company_name, load_groups, load_people
-from app.domain import Json, Person, Role
-from app.identity import Accounts, Directory
+from app.domain import Role
+from app.identity import Identity
 from app.records import Ledger
 from app.records.events import PersonChanged
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    from app.knowledge.sync import Sync
+
 COMPANY_FOLDER = Path(__file__).with_name("company")
-
-
-class SeedIdentity(Protocol):
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def directory(self) -> Directory: ...
-
-
-class SeedSync(Protocol):
-    def add(
-        self, actor: Person, kind: str, name: str, settings_json: Json, sync_every_s: int
-    ) -> str: ...
 
 
 class SeedServices(Protocol):
@@ -44,9 +34,9 @@ class SeedServices(Protocol):
     @property
     def ledger(self) -> Ledger: ...
     @property
-    def identity(self) -> SeedIdentity: ...
+    def identity(self) -> Identity: ...
     @property
-    def sync(self) -> SeedSync: ...
+    def sync(self) -> Sync: ...
 
 
 def seed(services: SeedServices) -> bool:
@@ -112,21 +102,16 @@ def seed_people(services: SeedServices) -> bool:
 
 
 def seed_documents(services: SeedServices) -> bool:
-    """Connects a copy of the demo folder where nothing was ever connected; True when it did. Its sync runs in the
-    background."""
+    """Connects a copy of the demo folder where nothing was ever connected and the demo people are at home; True when it
+    did. The first sync is due at once and runs in the background."""
+    admin = next(person for person in load_people() if person.role is Role.ADMIN)
+    if services.identity.accounts.by_email(admin.email) is None:
+        return False
     with services.database.read() as session:
         if _ever_had_a_connector(session):
             return False
-    admin = _admin(services)
-    if admin is None:
-        return False
-    services.sync.add(
-        admin,
-        "folder",
-        f"{company_name()} documents",
-        {"path": str(copy_company(services.settings.data_dir))},
-        services.settings.sync_every_minutes * 60,
-    )
+    folder = copy_company(services.settings.data_dir)
+    services.sync.add(None, "folder", f"{company_name()} documents", {"path": str(folder)})
     return True
 
 
@@ -134,11 +119,3 @@ def _ever_had_a_connector(session: Session) -> bool:
     """The log remembers connectors that are gone, too."""
     statement = select(col(EventRow.seq)).where(col(EventRow.type) == "connector_changed").limit(1)
     return session.execute(statement).first() is not None
-
-
-def _admin(services: SeedServices) -> Person | None:
-    """The demo admin; None where the people here are not the demo company's."""
-    accounts = services.identity.accounts
-    email = next(p.email for p in load_people() if p.role is Role.ADMIN)
-    row = accounts.by_email(email)
-    return accounts.person(row.id) if row is not None else None
