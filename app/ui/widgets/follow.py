@@ -32,6 +32,7 @@ from app.ui.widgets.turn_html import rest_html, routed_html, stage_html
 
 EVERY_S = 0.1
 QUIET_S = 0.5
+STAGE_EVERY_S = 0.15
 ELSEWHERE_S = 0.4
 SAY_SECONDS_AFTER = 3.0
 
@@ -92,26 +93,55 @@ def follow(live: LiveTurn, turn: TurnView, reader: Reader, area: DeltaGenerator)
 
 
 def _draw_while_running(heard: Heard, turn: TurnView, area: DeltaGenerator, started: float) -> None:
-    column = area.container()
-    line, settled, tail = column.empty(), column.container(), column.empty()
-    line.html(stage_html(heard.stage))
-    drawn, shown = 0, heard.stage
+    growing = _Growing(area, turn.id, heard)
+    growing.draw(stage_html(heard.stage))
+    drawn_at = time.monotonic()
     while heard.end is None and not heard.live.done:
         news = heard.live.wait(heard.seen, QUIET_S)
         heard.listen()
-        said = _line(heard, started, news)
-        if said != shown:
-            line.html(said)
-            shown = said
-        if len(heard.text) > drawn:
-            done, rest = split_settled(heard.text[drawn:])
-            if done.strip():
-                settled.html(_piece(done, turn.id, heard))
-                drawn += len(done)
-            tail.html(_piece(rest, turn.id, heard) if rest.strip() else "<span></span>")
+        if not heard.text and news and time.monotonic() - drawn_at < STAGE_EVERY_S:
+            continue  # stages that pass in a blink are not worth a line each
+        growing.draw(_line(heard, started, news))
+        drawn_at = time.monotonic()
+        if heard.text:
             time.sleep(EVERY_S)
-        elif not news:
-            line.html(said)  # any call lets Streamlit act on Stop or a closed tab
+
+
+class _Growing:
+    """The growing answer: one element until a paragraph is settled, then the settled ones each in their own."""
+
+    def __init__(self, area: DeltaGenerator, turn_id: str, heard: Heard) -> None:
+        self._area = area
+        self._turn_id = turn_id
+        self._heard = heard
+        self._settled = 0
+        self._places: tuple[DeltaGenerator, DeltaGenerator, DeltaGenerator] | None = None
+        self._line = ""
+
+    def draw(self, line: str) -> None:
+        """Draws something even without news: any call lets Streamlit act on Stop or a closed tab."""
+        done, rest = split_settled(self._heard.text[self._settled :])
+        if done.strip() and self._places is None:
+            column = self._area.container()
+            self._places = column.empty(), column.container(), column.empty()
+            self._line = ""
+        if self._places is None:
+            self._area.html(line + self._piece(rest))
+            return
+        head, settled, tail = self._places
+        if line != self._line:
+            head.html(line)
+            self._line = line
+        if done.strip():
+            settled.html(self._piece(done))
+            self._settled += len(done)
+        tail.html(self._piece(rest) or "<span></span>")
+
+    def _piece(self, markdown: str) -> str:
+        if not markdown.strip():
+            return ""
+        html = answer_html(markdown, self._turn_id, self._heard.titles)
+        return f'<div class="sb-answer">{html}</div>'
 
 
 def _line(heard: Heard, started: float, news: bool) -> str:
@@ -120,10 +150,6 @@ def _line(heard: Heard, started: float, news: bool) -> str:
     waited = time.monotonic() - started
     seconds = "" if news or waited < SAY_SECONDS_AFTER else f" · {waited:.0f} s"
     return stage_html(heard.stage, seconds)
-
-
-def _piece(markdown: str, turn_id: str, heard: Heard) -> str:
-    return f'<div class="sb-answer">{answer_html(markdown, turn_id, heard.titles)}</div>'
 
 
 def _ended(turn: TurnView, heard: Heard) -> TurnView:
