@@ -23,7 +23,7 @@ from app.db.engine import Database
 from app.db.tables import ChunkRow, DocumentRow
 from app.domain import AccessBasis, DataClass, Found, Passage, Person, now
 from app.knowledge.embed import Embedder
-from app.knowledge.index import Hit, Readers, VectorIndex, fuse_again
+from app.knowledge.index import Hit, Readers, VectorIndex, Words, fuse_again
 
 CANDIDATES = 50
 DEFAULT_LIMIT = 6
@@ -33,25 +33,36 @@ CHECKED_FIRST = 24
 SOFT_CAP = 3
 
 
+LOOKUP_WORDS = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """When a hit is worth showing, so that nonsense and small talk find nothing. Cosines of the MiniLM embedder.
+    """When a hit is worth showing, so that nonsense finds nothing. Cosines of the MiniLM embedder.
 
-    A hit counts when it is near in meaning (`alone`), or nearly so (`with_words`) and shares words with the question.
-    Hits whose fused score lies more than `gap` below the best go too.
+    On two handbooks the nearest chunk of 29 fitting questions had a cosine of .33 to .82, that of 24 unfitting ones .11 to
+    .32. So a question must come `near` to something. Then a hit counts when it is near itself, or has words in common and
+    is not `far`; hits whose fused score lies more than `gap` below the best go too.
     """
 
-    alone: float = 0.30
-    with_words: float = 0.20
+    near: float = 0.33
+    far: float = 0.22
     gap: float = 0.45
 
     def among(self, hits: Sequence[Hit]) -> list[Hit]:
-        return [hit for hit in hits if self._near(hit) and hit.score >= hits[0].score - self.gap]
-
-    def _near(self, hit: Hit) -> bool:
-        if hit.dense is None:
-            return hit.sparse > 0
-        return hit.dense >= (self.with_words if hit.sparse > 0 else self.alone)
+        cosines = [hit.dense for hit in hits if hit.dense is not None]
+        if not cosines or max(cosines) < self.near:
+            return []
+        unseen = min(
+            cosines
+        )  # what is not among the nearest cannot be nearer than the last of them
+        return [
+            hit
+            for hit in hits
+            if (unseen if hit.dense is None else hit.dense)
+            >= (self.far if hit.sparse else self.near)
+            and hit.score >= hits[0].score - self.gap
+        ]
 
 
 class Search:
@@ -68,6 +79,7 @@ class Search:
         self._index = index
         self._embedder = embedder
         self._relevance = relevance or Relevance()
+        self._words = Words()
         self._clock = clock
 
     def search(
@@ -86,20 +98,36 @@ class Search:
         if vector is None:
             vector = self._embedder.query(text)
         hits = self._index.search(vector, text, Readers.of(person), CANDIDATES)
-        relevant = self._relevance.among(hits)
-        if not relevant:
+        first, lookup = self._relevant(hits, text)
+        first = first[: max(CHECKED_FIRST, limit)]
+        if not first:
             return Found()
         with self._database.read() as session:
-            checked = self._check(session, person, relevant[: max(CHECKED_FIRST, limit)])
+            checked = self._check(session, person, first)
             withheld = checked.withheld
             if checked.stale:
                 # Hidden or deleted chunks took part in ranking the visible ones: rank again without them.
                 checked = self._check(session, person, hits)
-                withheld = sum(checked.hidden(hit) for hit in relevant)
-                permitted = [hit for hit in hits if checked.permits(hit)]
-                relevant = self._relevance.among(fuse_again(permitted))
-        passages = tuple(checked.passage(hit) for hit in _spread(relevant, checked, limit))
+                withheld = sum(checked.hidden(hit) for hit in first)
+                visible = fuse_again([hit for hit in hits if checked.permits(hit)])
+                first, lookup = self._relevant(visible, text)
+        if lookup:
+            first = [hit for hit in first if self._has_every_word(checked, hit, text)]
+        passages = tuple(checked.passage(hit) for hit in _spread(first, checked, limit))
         return Found(passages, withheld, len({passage.document_id for passage in passages}))
+
+    def _relevant(self, hits: Sequence[Hit], text: str) -> tuple[list[Hit], bool]:
+        """Hits near enough, best first. Of a few words that are near to nothing, such as a name or a number, the hits that
+        share words; the second value is True then, and only those with every word count."""
+        relevant = self._relevance.among(hits)
+        if relevant or len(self._words.query(text)[0]) > LOOKUP_WORDS:
+            return relevant, False
+        return sorted((hit for hit in hits if hit.sparse), key=lambda hit: -hit.sparse), True
+
+    def _has_every_word(self, checked: _Checked, hit: Hit, text: str) -> bool:
+        row = checked.rows[hit.chunk_id]
+        there = self._words.document(f"{row.title}\n{row.heading}\n{row.text}")[0]
+        return set(self._words.query(text)[0]) <= set(there)
 
     def _check(self, session: Session, person: Person, hits: Sequence[Hit]) -> _Checked:
         """Two statements: the chunks with their documents, and who may read those."""

@@ -10,6 +10,7 @@ from app.knowledge.index.edge import EdgeIndex
 from app.knowledge.index.fusion import fuse_again
 from app.knowledge.index.points import Hit, IndexPoint, Readers, VectorIndex
 from app.knowledge.index.server import ServerIndex
+from app.knowledge.index.words import Words
 from app.settings import Settings
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Readers",
     "ServerIndex",
     "VectorIndex",
+    "Words",
     "fuse_again",
     "open_index",
 ]
