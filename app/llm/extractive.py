@@ -32,10 +32,15 @@ QUOTES = 4
 WORDS_SHARE = 0.4  # of the score; the rest is meaning
 FLOOR = 0.40  # below it a sentence does not answer; see tests/llm/test_extractive.py
 FLOOR_BY_WORDS = 0.5  # without an embedder
-NEAR_BEST = 0.72  # a further quote must reach this share of the best one's score
+RANK_BONUS = 0.15  # for a sentence of the first passage, half of it for the second's, and so on
+NEAR_BEST = 0.76  # a further quote must reach this share of the best one's score
 SAME = 0.6  # share of common words from which a second quote says the same again
 _K1, _B = 1.2, 0.6
 _CONTEXT_SHARE = 0.5
+_CONTEXT_CHARS, _TEXT_CHARS = (
+    80,
+    240,
+)  # of a unit that are embedded: a millisecond for some 12 tokens
 _NEW_TERMS = 3
 _TELLS_LITTLE = 0.7
 
@@ -91,8 +96,7 @@ class ExtractiveReader:
             for number, passage in enumerate(passages, start=1)
             for unit in quotables(number, f"{passage.title} {passage.heading}", passage.text)
         ]
-        # Sorting is stable: among units without a common word those of the best passages come first.
-        candidates = sorted(_by_words(question, units), key=lambda quote: -quote.score)[:CANDIDATES]
+        candidates = sorted(_by_words(question, units), key=_with_rank)[:CANDIDATES]
         if self._embed is None:
             return _select(candidates, FLOOR_BY_WORDS)
         return _select(_by_meaning(question, candidates, self._embed), FLOOR)
@@ -134,7 +138,7 @@ def _tells(unit: Quotable, body: Counter[str], asked: set[str]) -> bool:
 def _by_meaning(question: str, quotes: list[Quote], embed: Embed) -> list[Quote]:
     if not quotes:
         return []
-    vectors = embed([question, *(quote.unit.text for quote in quotes)])
+    vectors = embed([question, *(_in_context(quote.unit) for quote in quotes)])
     similarities = vectors[1:] @ vectors[0]
     return [
         Quote(quote.unit, WORDS_SHARE * quote.score + (1 - WORDS_SHARE) * float(similarity))
@@ -142,15 +146,26 @@ def _by_meaning(question: str, quotes: list[Quote], embed: Embed) -> list[Quote]
     ]
 
 
+def _in_context(unit: Quotable) -> str:
+    """The start of a unit under its headings: "Learning budget. Each of us has £900" is about a budget for learning."""
+    return f"{unit.context[:_CONTEXT_CHARS]}. {unit.text[:_TEXT_CHARS]}"
+
+
 def _select(quotes: list[Quote], floor: float) -> list[Quote]:
     """The best few that are good, close to the best, and not the same thing twice."""
-    ranked = sorted(quotes, key=lambda quote: -quote.score)
+    ranked = sorted((quote for quote in quotes if quote.score >= floor), key=_with_rank)
     chosen: list[Quote] = []
     for quote in ranked:
-        good = quote.score >= max(floor, NEAR_BEST * ranked[0].score)
+        good = _with_rank(quote) <= NEAR_BEST * _with_rank(ranked[0])
         if good and not any(_same(quote, other) for other in chosen):
             chosen.append(quote)
     return chosen[:QUOTES]
+
+
+def _with_rank(quote: Quote) -> float:
+    """A sort key, best first: the score, and a little for standing in a passage that the search placed high. The floor is
+    on the score alone, because the first of six wrong passages is still wrong."""
+    return -(quote.score + RANK_BONUS / quote.unit.passage)
 
 
 def _same(one: Quote, other: Quote) -> bool:

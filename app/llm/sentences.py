@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LONGEST = 420  # characters; more than that is no quotation
-LONGEST_LIST = 700
+LONGEST_LIST = 1000
 
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(?P<text>.+?)\s*#*$")
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+(?P<text>.+)$")
@@ -35,7 +35,7 @@ _FURNITURE = re.compile(
     r"^(?:table of contents|on this page|back to (?:the )?top|edit this page|skip to|menu|home\b.*[>»/]"
     r"|next\b.{0,30}$|previous\b.{0,30}$|last (?:updated|modified|reviewed)|see also|read more"
     r"|click here|share this|copyright|©|all rights reserved|page \d+( of \d+)?$|layout:|title:|tags:"
-    r"|for more information\W*$)",
+    r"|for more information\W*$|see (?:also )?.{0,60}$|(?:prepared|written|owned|approved|reviewed) by\b|owner:)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -79,6 +79,10 @@ def _units(heading: str, markdown: str) -> Iterator[tuple[str, str]]:
         at += 1
         if kind == "heading":
             section = f"{heading} {text}"
+            items = _following_items(blocks, at)
+            if items and (whole := with_items(f"{text}:", items)) and len(whole) <= LONGEST_LIST:
+                yield whole, section
+                at += len(items)
         elif kind == "paragraph":
             items = _following_items(blocks, at)
             *sentences, last = _sentences(text) or [""]

@@ -111,7 +111,10 @@ async def crumbs(x: Exchange) -> None:
     """The same bytes, three at a time, with CRLF line ends and a comment line."""
     if x.openai:
         events = [json.dumps({"choices": [{"delta": {"content": piece}}]}) for piece in PIECES]
-        text = "".join(f"data: {event}\r\n\r\n" for event in events) + ": hi\r\n\r\ndata: [DONE]\r\n\r\n"
+        text = (
+            "".join(f"data: {event}\r\n\r\n" for event in events)
+            + ": hi\r\n\r\ndata: [DONE]\r\n\r\n"
+        )
     else:
         texts = [{"type": "text_delta", "text": piece} for piece in PIECES]
         values = [{"type": "content_block_delta", "delta": delta} for delta in texts]

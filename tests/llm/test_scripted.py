@@ -1,0 +1,125 @@
+"""The scripted model, in process and over HTTP through the real client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.domain import ChatMessage, ModelCall, Prompt, TextDelta
+from app.errors import ModelUnavailable
+from app.llm.openai import OpenAIModel
+from app.llm.scripted import PASSAGE_MARK, ScriptedModel, ScriptedServer
+from tests.llm.conftest import answer, call
+
+
+def asking(text: str) -> ModelCall:
+    return ModelCall(Prompt((ChatMessage("user", text),), "t", "v1", ""), text)
+
+
+async def test_it_says_its_script_and_remembers_the_calls() -> None:
+    model = ScriptedModel(answer=lambda c: ["You asked: ", c.question])
+    text, done = await answer(model, call("Why?"))
+    assert text == "You asked: Why?"
+    assert done.usage.estimated
+    assert [c.question for c in model.calls] == ["Why?"]
+
+
+async def test_faults_come_in_order_and_then_it_works() -> None:
+    model = ScriptedModel(
+        tokens=3, faults=[ModelUnavailable("Down."), None, ModelUnavailable("Again.")]
+    )
+    with pytest.raises(ModelUnavailable, match="Down"):
+        await answer(model)
+    await answer(model)
+    with pytest.raises(ModelUnavailable, match="Again"):
+        await answer(model)
+    await answer(model)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[ScriptedServer, OpenAIModel]]:
+    server = ScriptedServer(tokens=12, delay_ms=1)
+    url = await server.start()
+    model = OpenAIModel(
+        "m", "M", model_name="scripted", api_key="", base_url=url, dialect="compatible"
+    )
+    yield server, model
+    await model.close()
+    await server.close()
+
+
+async def test_the_served_script_streams_its_tokens(
+    served: tuple[ScriptedServer, OpenAIModel],
+) -> None:
+    server, model = served
+    chunks = [c async for c in model.stream(asking("hi"))]
+    texts = [c.text for c in chunks if isinstance(c, TextDelta)]
+    assert len(texts) > 3
+    assert "[1]" not in "".join(texts)
+    assert json.loads(server.stats())["answers"] == 1
+    assert json.loads(server.stats())["total_p50_ms"] >= 10
+
+
+async def test_it_cites_when_the_prompt_had_passages(
+    served: tuple[ScriptedServer, OpenAIModel],
+) -> None:
+    text, done = await answer(served[1], asking(f'{PASSAGE_MARK}n="1">Rain.</passage> Rain?'))
+    assert text.endswith("[1].")
+    assert done.usage.completion_tokens == 12
+    assert not done.usage.estimated
+
+
+async def test_an_abandoned_answer_stops_and_is_counted(
+    served: tuple[ScriptedServer, OpenAIModel],
+) -> None:
+    server, model = served
+    stream = model.stream(asking("hi"))
+    await anext(stream)
+    await stream.aclose()
+    async with asyncio.timeout(2):
+        while not server.abandoned:
+            await asyncio.sleep(0.002)
+    assert json.loads(server.stats())["answers"] == 0
+
+
+async def test_fifty_at_once_keep_their_pace(served: tuple[ScriptedServer, OpenAIModel]) -> None:
+    server, model = served
+    texts = await asyncio.gather(*(answer(model, asking("hi")) for _ in range(50)))
+    assert len({text for text, _ in texts}) == 1
+    assert json.loads(server.stats())["answers"] == 50
+
+
+def test_it_is_served_by_the_command_line() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "app.llm.scripted",
+        "--port",
+        "0",
+        "--tokens",
+        "3",
+        "--delay-ms",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            request = urllib.request.Request(
+                f"{url}/chat/completions",
+                data=b'{"model": "scripted", "messages": []}',
+                method="POST",
+            )
+            with urllib.request.urlopen(request, timeout=5) as reply:
+                said = json.load(reply)
+            assert said["choices"][0]["message"]["content"] == "The policy says "
+            with urllib.request.urlopen(f"{url}/models", timeout=5) as reply:
+                assert json.load(reply)["data"][0]["id"] == "scripted"
+        finally:
+            process.terminate()

@@ -1,0 +1,143 @@
+"""The catalogue: what is configured, what an admin changed, what a call costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.db import Database
+from app.domain import DataClass, Role, Usage
+from app.errors import ConfigurationError, InputError, ModelUnavailable, NotFound
+from app.llm.openai import OpenAIModel
+from app.llm.scripted import ScriptedModel
+from app.records import Ledger
+from app.routing import Catalogue
+from app.routing.cards import SMOLLM2_LABEL
+from app.settings import Settings
+from tests.conftest import MakePerson
+from tests.routing.conftest import card
+
+
+def keyed(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        openai_api_key="sk-1",
+        anthropic_api_key="sk-2",
+        compatible_base_url="http://127.0.0.1:9/v1",
+        compatible_models="llama, qwen",
+    )
+
+
+def test_without_keys_there_are_the_local_models(
+    settings: Settings, database: Database, ledger: Ledger
+) -> None:
+    cards = Catalogue(settings, database, ledger).cards()
+    assert [c.id for c in cards] == ["reader", "smollm2"]
+    assert all(c.local and c.clearance == DataClass.RESTRICTED for c in cards)
+    assert cards[1].label == SMOLLM2_LABEL
+    assert not cards[1].grounded
+
+
+def test_the_local_model_can_be_switched_off(database: Database, ledger: Ledger) -> None:
+    catalogue = Catalogue(Settings(local_model=False), database, ledger)
+    assert catalogue.find("smollm2") is None
+    assert "SWITCHBOARD_LOCAL_MODEL" in catalogue.missing("smollm2")[1]
+
+
+def test_keys_add_models_with_list_prices_and_a_cautious_clearance(
+    tmp_path: Path, database: Database, ledger: Ledger
+) -> None:
+    catalogue = Catalogue(keyed(tmp_path), database, ledger)
+    ids = [c.id for c in catalogue.cards()]
+    assert ids[:4] == [
+        "openai/gpt-5-mini",
+        "anthropic/claude-sonnet-4-5",
+        "compatible/llama",
+        "compatible/qwen",
+    ]
+    openai = catalogue.card("openai/gpt-5-mini")
+    assert 0 < openai.price_in < openai.price_out
+    assert openai.context_tokens > 100_000
+    assert openai.clearance == DataClass.INTERNAL
+    assert catalogue.card("compatible/qwen").clearance == DataClass.CONFIDENTIAL
+    assert [c.id for c in catalogue.expand("compatible")] == ["compatible/llama", "compatible/qwen"]
+    assert [c.id for c in catalogue.expand("compatible/qwen")] == ["compatible/qwen"]
+    assert catalogue.expand("nowhere") == []
+
+
+def test_an_impossible_clearance_is_a_configuration_error(
+    tmp_path: Path, database: Database, ledger: Ledger
+) -> None:
+    wrong = keyed(tmp_path).model_copy(update={"compatible_clearance": "secret"})
+    with pytest.raises(ConfigurationError, match="COMPATIBLE_CLEARANCE"):
+        Catalogue(wrong, database, ledger)
+
+
+async def test_adapters_are_made_once_and_closed(
+    tmp_path: Path, database: Database, ledger: Ledger
+) -> None:
+    catalogue = Catalogue(keyed(tmp_path), database, ledger)
+    catalogue.warm()
+    model = catalogue.model("compatible/llama")
+    assert isinstance(model, OpenAIModel)
+    assert catalogue.model("compatible/llama") is model
+    await catalogue.close()
+
+
+def test_an_admins_change_is_kept_recorded_and_seen_by_others(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    admin = make_person("Root", role=Role.ADMIN)
+    catalogue = Catalogue(settings, database, ledger)
+    changed = catalogue.change(
+        admin, "smollm2", enabled=False, clearance=DataClass.PUBLIC, price_in=0.5
+    )
+    assert (changed.enabled, changed.clearance, changed.price_in) == (False, DataClass.PUBLIC, 0.5)
+    again = Catalogue(settings, database, ledger).card("smollm2")
+    assert again == changed
+    assert catalogue.change(admin, "smollm2", enabled=True).clearance == DataClass.PUBLIC
+    assert '"change":{"clearance":0,"enabled":false,"price_in":0.5}' in "".join(_bodies(database))
+    assert ledger.verify().broken is None
+
+
+def _bodies(database: Database) -> list[str]:
+    with database.read() as session:
+        return [row[0] for row in session.connection().exec_driver_sql("SELECT body FROM event")]
+
+
+@pytest.mark.parametrize("price", [-1.0, 1e9, float("nan")])
+def test_a_slip_of_the_keyboard_is_no_price(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson, price: float
+) -> None:
+    with pytest.raises(InputError):
+        Catalogue(settings, database, ledger).change(make_person("Root"), "reader", price_in=price)
+
+
+def test_a_model_that_is_not_there_is_not_found(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    catalogue = Catalogue(settings, database, ledger)
+    with pytest.raises(NotFound):
+        catalogue.card("gone")
+    with pytest.raises(NotFound):
+        catalogue.change(make_person("Root"), "gone", enabled=True)
+    assert catalogue.cost("gone", Usage(1000, 1000)) == 0.0
+
+
+def test_cost_is_tokens_times_price(settings: Settings, database: Database, ledger: Ledger) -> None:
+    catalogue = Catalogue(settings, database, ledger)
+    catalogue.add(card("paid", price_in=2.0, price_out=10.0), ScriptedModel("paid"), "paid")
+    assert catalogue.cost("paid", Usage(1_000_000, 500_000)) == 7.0
+
+
+async def test_a_check_is_a_call_and_counts(
+    settings: Settings, database: Database, ledger: Ledger
+) -> None:
+    catalogue = Catalogue(settings, database, ledger)
+    catalogue.add(card("fine"), ScriptedModel("fine"), "fine")
+    catalogue.add(card("down"), ScriptedModel("down", faults=[ModelUnavailable("Down.")]), "down")
+    await catalogue.check("fine")
+    assert catalogue.health.of("fine").state == "healthy"
+    with pytest.raises(ModelUnavailable):
+        await catalogue.check("down")
