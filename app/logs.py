@@ -10,7 +10,7 @@ import structlog
 def set_up(level: str) -> None:
     """`level` is a name of the logging module's."""
     logging.basicConfig(level=level.upper(), format="%(message)s")
-    for noisy in ("httpx", "httpcore", "alembic", "dbos", "trafilatura", "pypdf"):
+    for noisy in ("httpx", "httpx2", "httpcore", "alembic", "dbos", "trafilatura", "pypdf"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
