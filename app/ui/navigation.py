@@ -64,7 +64,7 @@ def run(services: Services, person: Person) -> None:
     current = st.navigation(list(pages.values()), position="hidden")
     with st.sidebar:
         _sidebar(services, person, pages, on_chat=current is pages["chat"])
-        heard = page.pressed("links", "chat", "more", "passage")
+        heard = page.pressed("links", "chat", "more", "passage", "go")
     match heard:
         case ("chat", conversation_id):
             conversations.open_chat(pages["chat"], conversation_id, current is pages["chat"])
@@ -72,6 +72,8 @@ def run(services: Services, person: Person) -> None:
             conversations.change_dialog(services, person, conversation_id)
         case ("passage", turn_id, number):
             passage_dialog(services, person, turn_id, number)
+        case ("go", name, key) if name in pages:
+            st.switch_page(pages[name], query_params={"id": key})
     current.run()
 
 

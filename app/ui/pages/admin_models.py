@@ -99,7 +99,15 @@ def _one(services: Services, person: Person, card: ModelCard) -> None:
                 saved = st.form_submit_button("Save", type="primary")
                 tested = st.form_submit_button("Test call")
         if saved:
-            _save(services, person, card, enabled, DataClass(clearance), price_in, price_out)
+            _save(
+                services,
+                person,
+                card,
+                enabled,
+                card.clearance if clearance is None else clearance,
+                price_in,
+                price_out,
+            )
         if tested:
             _test(services, person, card)
 

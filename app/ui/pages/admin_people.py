@@ -47,10 +47,11 @@ def render(services: Services, person: Person) -> None:
         '<div class="sb-table"><table><thead><tr><th>Name</th><th>Team</th><th>Role</th><th>Account</th>'
         f"<th>Last seen</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
+    names = {row.id: f"{row.name} · {row.team or 'no team'}" for row in shown}
     chosen = st.selectbox(
         "Look after",
-        [row.id for row in shown],
-        format_func={row.id: f"{row.name} · {row.team or 'no team'}" for row in shown}.get,
+        list(names),
+        format_func=lambda key: names.get(key, key),
         index=None,
         placeholder="Choose somebody to change",
         key="chosen_person",

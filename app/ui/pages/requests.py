@@ -56,7 +56,8 @@ def _card(services: Services, person: Person, row: ActionRequestRow) -> None:
 def _chat_link(row: ActionRequestRow) -> str:
     if not row.conversation_id:
         return ""
-    return f' · <a href="/?c={text(row.conversation_id)}">open the chat</a>'
+    key = text(row.conversation_id)
+    return f' · <a href="/?c={key}" data-sb="chat:{key}">open the chat</a>'
 
 
 def _tickets(tickets: Sequence[TicketRow]) -> None:

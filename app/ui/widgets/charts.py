@@ -90,7 +90,7 @@ def _by_day(measure: Measure, rows: Sequence[UsageRow], _names: Callable[[UsageR
     import altair as alt
 
     name, shape = AXES[measure]
-    data = alt.Data(values=[{"day": row.key, "value": getattr(row, measure)} for row in rows])
+    data = _data(alt, [{"day": row.key, "value": getattr(row, measure)} for row in rows])
     return (
         alt.Chart(data, height=HEIGHT_DAYS)
         .mark_bar(cornerRadiusEnd=2)
@@ -113,7 +113,7 @@ def _by_name(measure: Measure, rows: Sequence[UsageRow], names: Callable[[UsageR
     values = [{"name": names(row), "value": getattr(row, measure)} for row in shown]
     scale = alt.Scale(domain=[0, 1]) if shape.endswith("%") else alt.Scale(domainMin=0)
     return (
-        alt.Chart(alt.Data(values=values), height=max(60, HEIGHT_ROW * len(values) + 30))
+        alt.Chart(_data(alt, values), height=max(60, HEIGHT_ROW * len(values) + 30))
         .mark_bar(cornerRadiusEnd=2, height=14)
         .encode(
             y=alt.Y(
@@ -133,3 +133,7 @@ def _by_name(measure: Measure, rows: Sequence[UsageRow], names: Callable[[UsageR
 
 def _quiet(alt: Any, shape: str) -> Any:
     return alt.Axis(format=shape, ticks=False, domain=False, tickCount=5, labelFlush=True)
+
+
+def _data(alt: Any, values: list[dict[str, Any]]) -> Any:
+    return alt.Data(values=values)
