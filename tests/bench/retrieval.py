@@ -26,7 +26,7 @@ from app.db import Database, migrate
 from app.db.tables import ConnectorRow
 from app.domain import EVERYONE, DataClass, Person, Role, now
 from app.knowledge.embed import Embedder, MiniLM, Vector, load_embedder
-from app.knowledge.index import EdgeIndex, Hit, IndexPoint, Readers, VectorIndex
+from app.knowledge.index import EdgeIndex, Hit, Readers, VectorIndex
 from app.knowledge.ingest import Chunk, Parsed, Section, split
 from app.knowledge.ingest.split import embedding_text
 from app.knowledge.search import Relevance, Search
@@ -49,9 +49,11 @@ class WordLlama:
     dimension = 256
 
     def __init__(self) -> None:
-        from wordllama import WordLlama as Model
+        import wordllama
 
-        self._model = Model.load(disable_download=True)
+        # Its own files, where it does not look for the tokenizer by itself.
+        folder = Path(wordllama.__file__).parent
+        self._model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
 
     def query(self, text: str) -> Vector:
         return self.documents([text])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 
 from app.knowledge.ingest.markdown import parse_markdown
@@ -21,9 +22,14 @@ def parse_html(text: str) -> Parsed:
     import trafilatura
     from lxml import html as lxml_html
 
-    tree = lxml_html.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text) or "<html></html>")
+    # Deep nesting is allowed: this process has limits of its own on memory and time.
+    parser = lxml_html.HTMLParser(huge_tree=True)
+    plain = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+    tree = lxml_html.fromstring(plain or "<html></html>", parser=parser)
     title = " ".join((tree.findtext(".//title") or "").split())
     whole = _whole(tree)
+    if not _size(whole):
+        return Parsed(title, (Section((), _stripped(plain)),))  # nested deeper than the parser goes
     main = trafilatura.extract(
         text,
         output_format="markdown",
@@ -83,6 +89,11 @@ def _whole(tree: Any) -> Parsed:
     close()
     first = next((section.path[0] for section in sections if section.path), "")
     return Parsed(first, tuple(sections))
+
+
+def _stripped(text: str) -> str:
+    bare = re.sub(r"<(script|style)\b.*?</\1>", " ", text, flags=re.IGNORECASE | re.DOTALL)
+    return unescape(re.sub(r"<[^<>]*>", " ", bare)).strip()
 
 
 def _size(parsed: Parsed) -> int:

@@ -45,6 +45,7 @@ class Pinboard(Connector):
         return [passed, Check("permissions", Outcome.PASSED, "Every note names its readers.")]
 
     def changes(self, checkpoint: Mapping[str, Any], context: Context) -> Iterator[Change]:
+        del checkpoint  # the whole board is listed each time
         for note in self._board()["notes"]:
             if context.cancelled():
                 return
