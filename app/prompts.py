@@ -1,8 +1,9 @@
 """Prompts are files: `prompts/<name>/v1.md`, numbered, and never changed once released (prompts/checksums.toml is the lock).
 
 A file opens with TOML between `+++` lines: `description`, `variables` (exactly what `render` must be given), `roles` (the
-sections in order, each under a heading `# system`, `# history` or `# user`) and `history` (how many earlier exchanges are
-sent). Sections are Jinja templates in a sandbox; Jinja2 belongs to this module.
+sections in order, each under a heading `# system`, `# history`, `# user` or `# assistant`, so that a prompt can show example
+exchanges) and `history` (how many earlier exchanges are sent). Sections are Jinja templates in a sandbox; Jinja2 belongs to
+this module.
 
 Two filters keep foreign text in its place: `data` takes the power from anything that looks like a passage's own tags, and
 `line` makes a title one quoted line.
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -29,10 +30,12 @@ FOLDER = Path(__file__).parent.parent / "prompts"
 CHECKSUMS = "checksums.toml"
 
 _FILE = re.compile(r"\A\+\+\+\n(?P<front>.*?)\n\+\+\+\n(?P<body>.*)\Z", re.DOTALL)
-_SECTION = re.compile(r"^# (system|history|user)$\n?", re.MULTILINE)
+_SECTION = re.compile(r"^# (system|history|user|assistant)$\n?", re.MULTILINE)
 _TAG = re.compile(r"<(?=\s*/?\s*passage\b)", re.IGNORECASE)
 _CITATION = re.compile(r"\s?\[\d{1,2}\]")
 _LINE_CHARS = 160
+
+Role = Literal["system", "history", "user", "assistant"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class PromptVersion:
     description: str
     variables: frozenset[str]
     history: int
-    sections: tuple[tuple[str, Template], ...]
+    sections: tuple[tuple[Role, Template], ...]
 
 
 class PromptLibrary:
@@ -93,7 +96,7 @@ class PromptLibrary:
                 raise PromptError(
                     f"Prompt {name} cannot be rendered.", detail=str(error)
                 ) from error
-            messages.append(ChatMessage("system" if role == "system" else "user", text))
+            messages.append(ChatMessage(role, text))
         return Prompt(tuple(messages), version.name, version.version, version.sha)
 
     def released(self) -> dict[str, dict[str, str]]:
@@ -164,7 +167,7 @@ def _load(environment: ImmutableSandboxedEnvironment, path: Path) -> PromptVersi
 
 def _sections(
     environment: ImmutableSandboxedEnvironment, body: str, variables: frozenset[str], where: str
-) -> Iterator[tuple[str, Template]]:
+) -> Iterator[tuple[Role, Template]]:
     parts = _SECTION.split(body)[1:]
     for role, source in zip(parts[::2], parts[1::2], strict=True):
         used = meta.find_undeclared_variables(environment.parse(source))
@@ -172,4 +175,4 @@ def _sections(
             used = used | {"history"}
         if undeclared := used - variables:
             raise PromptError(f"{where} uses what it does not declare: {sorted(undeclared)}.")
-        yield role, environment.from_string(source)
+        yield cast(Role, role), environment.from_string(source)

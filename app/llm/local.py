@@ -187,7 +187,7 @@ def _request(call: ModelCall) -> Json:
         "messages": [{"role": m.role, "content": m.content} for m in call.prompt.messages],
         "max_tokens": min(call.max_tokens, ANSWER_TOKENS),
         "temperature": call.temperature,
-        "repeat_penalty": 1.1,
+        "repeat_penalty": 1.1,  # without it this model repeats its last sentence for ever
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -62,9 +62,10 @@ def test_the_routing_table_names_prompts_that_exist(library: PromptLibrary) -> N
 @pytest.mark.parametrize("name", ["grounded", "general", "drafting", "small_talk"])
 def test_every_prompt_takes_what_a_turn_knows(library: PromptLibrary, name: str) -> None:
     prompt = library.render(name, **values(history=(Exchange("Hi", "Hello [2]."),)))
-    assert [m.role for m in prompt.messages] == ["system", "user", "assistant", "user"]
+    roles = [m.role for m in prompt.messages]
+    assert roles[0] == "system"
+    assert roles[1:] == ["user", "assistant"] * ((len(roles) - 2) // 2) + ["user"]
     assert "May I fly?" in prompt.messages[-1].content
-    assert prompt.messages[2].content == "Hello."
     assert (prompt.name, prompt.version, len(prompt.sha)) == (name, "v1", 64)
 
 
@@ -109,8 +110,15 @@ def test_variables_must_be_exactly_the_declared_ones(
 
 def test_history_is_as_long_as_the_prompt_says(library: PromptLibrary) -> None:
     many = tuple(Exchange(f"q{i}", f"a{i}") for i in range(20))
-    prompt = library.render("small_talk", **values(history=many))
-    assert [m.content for m in prompt.messages[1:-1]] == ["q18", "a18", "q19", "a19"]
+    prompt = library.render("grounded", **values(history=many))
+    said = [m.content for m in prompt.messages[1:-1]]
+    assert said == [f"{who}{i}" for i in range(14, 20) for who in "qa"]
+
+
+def test_citations_of_earlier_answers_are_taken_out(library: PromptLibrary) -> None:
+    earlier = (Exchange("Hi", "Trains first [2], then [planes] [1][3]."),)
+    prompt = library.render("grounded", **values(history=earlier))
+    assert prompt.messages[2].content == "Trains first, then [planes]."
 
 
 def test_the_newest_version_wins_unless_one_is_pinned(tmp_path: Path) -> None:
