@@ -104,7 +104,7 @@ def _row(event: EventView, zone: tzinfo) -> str:
     colour = "red" if event.type in ("access_denied", "sign_in_failed") else "grey"
     return (
         f'<tr><td class="sb-n">{event.seq}</td><td>{time_html(event.at, zone)}</td>'
-        f"<td>{page.status(colour, event.type.replace('_', ' '))}</td><td>{text(event.actor_name)}</td>"
+        f"<td>{page.status(colour, event.type.replace('_', ' '))}</td><td class='sb-k'>{text(event.actor_name)}</td>"
         f"<td><details><summary>{text(_gist(event))}</summary><code style='white-space:pre-wrap'>"
         f"{text(json.dumps(event.fields, indent=1, ensure_ascii=False))}\nsubject {text(event.subject)}\n"
         f"hash {text(event.hash)}</code></details></td></tr>"
@@ -113,9 +113,9 @@ def _row(event: EventView, zone: tzinfo) -> str:
 
 def _gist(event: EventView) -> str:
     parts = [
-        f"{k.replace('_', ' ')} {v}"
+        f"{k.replace('_', ' ')}: {v}"
         for k, v in event.fields.items()
-        if isinstance(v, str | int | float) and v != ""
+        if isinstance(v, str | int | float) and v != "" and not k.endswith(("sha", "sha256"))
     ]
     line = ", ".join(parts)
     return line if len(line) <= 90 else line[:89] + "…"

@@ -12,7 +12,7 @@ from app.errors import SwitchboardError
 from app.routing import ModelCard, ModelHealth
 from app.ui import identity
 from app.ui.widgets import page
-from app.ui.widgets.receipt_html import CLASS_DOTS
+from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import count, milliseconds, text
 from app.wiring import Services
 
@@ -41,9 +41,9 @@ def _table(services: Services, cards: list[ModelCard]) -> str:
     rows = "".join(
         f"<tr><td>{text(card.label)}<small>{text(card.note)}</small></td>"
         f"<td>{page.status(*_state(card, services.catalogue.health.of(card.id)))}</td>"
-        f'<td><span class="sb-dot sb-{CLASS_DOTS[card.clearance]}"></span>{card.clearance.label}</td>'
-        f"<td>{'this machine' if card.local else text(card.provider)}</td>"
-        f"<td class='sb-n'>{_price(card)}</td></tr>"
+        f"<td>{class_tag(card.clearance)}</td>"
+        f"<td class='sb-k'>{'this machine' if card.local else text(card.provider)}</td>"
+        f"<td class='sb-n sb-k'>{_price(card)}</td></tr>"
         for card in cards
     )
     return (
@@ -66,7 +66,7 @@ def _price(card: ModelCard) -> str:
 @st.fragment
 def _one(services: Services, person: Person, card: ModelCard) -> None:
     person = identity.still(services, person)
-    with st.expander(card.label):
+    with st.expander(f"Change {card.label.split(' (')[0]}"):
         health = services.catalogue.health.of(card.id)
         if health.calls:
             said = f"{count(health.failed, 'failure')} in the last {count(health.calls, 'call')}."

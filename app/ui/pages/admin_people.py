@@ -15,15 +15,30 @@ from app.ui.widgets import page
 from app.ui.widgets.words import count, permission, text, time_html, zone_of
 from app.wiring import Services
 
+CHOSEN = "id"
 FROM_PROVIDER = "as the provider says"
 
 
 def render(services: Services, person: Person) -> None:
+    chosen = st.query_params.get(CHOSEN, "")
+    if not chosen:
+        _all(services)
+        return
+    if st.button("All people", icon=":material/arrow_back:", type="tertiary"):
+        st.query_params.clear()
+        st.rerun()
+    row = services.identity.accounts.get(chosen)
+    if row is None:
+        page.note("red", "There is nobody with this id.", "Go back to the list.")
+    else:
+        _one(services, person, row)
+
+
+def _all(services: Services) -> None:
     page.title(
         "People",
-        "Everybody who has signed in or was seeded. Names, teams and groups come from your identity provider at each sign-in.",
+        "Everybody who has signed in. Names, teams and groups come from your identity provider at each sign-in.",
     )
-    people = services.identity.accounts.people()
     needle = st.text_input(
         "Find",
         type="search",
@@ -31,13 +46,14 @@ def render(services: Services, person: Person) -> None:
         label_visibility="collapsed",
         live="300ms",
     )
-    shown = [row for row in people if _matches(row, needle or "")]
+    shown = [row for row in services.identity.accounts.people() if _matches(row, needle or "")]
     if not shown:
         page.blank("Nobody matches", "Search for part of a name, an address or a team.")
         return
     zone = zone_of(st.context.timezone)
     rows = "".join(
-        f"<tr><td>{text(row.name)}<small>{text(row.email)}</small></td><td>{text(row.team or '–')}</td>"
+        f'<tr><td><a href="/people?id={text(row.id)}" data-sb="go:admin_people:{text(row.id)}">'
+        f"{text(row.name)}</a><small>{text(row.email)}</small></td><td>{text(row.team or '–')}</td>"
         f"<td>{Role(row.role).label}{' (set here)' if row.role_pinned else ''}</td>"
         f"<td>{page.status(*_state(row))}</td>"
         f"<td>{time_html(row.last_seen_at, zone) if row.last_seen_at else 'never'}</td></tr>"
@@ -47,17 +63,6 @@ def render(services: Services, person: Person) -> None:
         '<div class="sb-table"><table><thead><tr><th>Name</th><th>Team</th><th>Role</th><th>Account</th>'
         f"<th>Last seen</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
-    names = {row.id: f"{row.name} · {row.team or 'no team'}" for row in shown}
-    chosen = st.selectbox(
-        "Look after",
-        list(names),
-        format_func=lambda key: names.get(key, key),
-        index=None,
-        placeholder="Choose somebody to change",
-        key="chosen_person",
-    )
-    if chosen:
-        _one(services, person, chosen)
 
 
 def _matches(row: PersonRow, needle: str) -> bool:
@@ -68,16 +73,18 @@ def _state(row: PersonRow) -> tuple[str, str]:
     return ("green", "active") if row.active else ("grey", "deactivated")
 
 
-def _one(services: Services, actor: Person, person_id: str) -> None:
-    row = services.identity.accounts.get(person_id)
-    if row is None:
-        return
-    with st.container(border=True):
-        st.html(f"<b>{text(row.name)}</b> <span class='sb-meta'>{text(row.email)}</span>")
-        _role(services, actor, row)
-        _groups(services, row)
-        _sessions(services, actor, row)
-        _account(services, actor, row)
+def _one(services: Services, actor: Person, row: PersonRow) -> None:
+    page.title(row.name, f"{row.email} · {row.team or 'no team'}")
+    page.note(*_state_note(row))
+    _groups(services, row)
+    _role(services, actor, row)
+    _sessions(services, actor, row)
+    _account(services, actor, row)
+
+
+def _state_note(row: PersonRow) -> tuple[str, str, str]:
+    colour, word = _state(row)
+    return colour, f"{word.capitalize()}.", f"{Role(row.role).label.capitalize()}."
 
 
 def _role(services: Services, actor: Person, row: PersonRow) -> None:
@@ -114,7 +121,7 @@ def _groups(services: Services, row: PersonRow) -> None:
 
 def _sessions(services: Services, actor: Person, row: PersonRow) -> None:
     sessions = services.identity.sessions.of(row.id)
-    st.html(f"<span class='sb-meta'>Signed in {count(len(sessions), 'time')}</span>")
+    st.html(f'<div class="sb-question">Signed in {_times(len(sessions))}</div>')
     for session in sessions:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(_session_html(session, mine=session.id == actor.session_id))
@@ -126,6 +133,10 @@ def _sessions(services: Services, actor: Person, row: PersonRow) -> None:
                         who, session.id
                     ),
                 )
+
+
+def _times(number: int) -> str:
+    return "nowhere" if not number else f"in {count(number, 'browser')}"
 
 
 def _session_html(session: SessionRow, *, mine: bool) -> str:

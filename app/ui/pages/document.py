@@ -7,7 +7,7 @@ import streamlit as st
 from app.domain import Person
 from app.errors import NotFound, Withheld
 from app.knowledge.documents import DocumentView
-from app.ui.widgets.receipt_html import CLASS_DOTS
+from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import permission, text, time_html, zone_of
 from app.wiring import Services
 
@@ -38,8 +38,7 @@ def _facts(view: DocumentView, person: Person) -> str:
         f"<dt>Where</dt><dd>{where or 'no space'}</dd>"
         f"<dt>Why you may read it</dt><dd>{text(permission(view.basis.principal, person.email))}, "
         f"confirmed {time_html(view.basis.checked_at, zone)}</dd>"
-        f'<dt>Data class</dt><dd><span class="sb-dot sb-{CLASS_DOTS[view.data_class]}"></span>'
-        f"{text(view.data_class.label)}</dd>"
+        f"<dt>Data class</dt><dd>{class_tag(view.data_class)}</dd>"
         f"<dt>Synced</dt><dd>{time_html(view.synced_at, zone)}</dd>{changed}</dl>"
     )
 

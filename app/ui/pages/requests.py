@@ -47,7 +47,7 @@ def _card(services: Services, person: Person, row: ActionRequestRow) -> None:
             f"{_chat_link(row)}</p>"
         )
         with st.expander("Exactly what was sent"):
-            st.code(json.dumps(row.payload, indent=2, ensure_ascii=False), "json")
+            st.code(json.dumps(row.payload, indent=2, ensure_ascii=False), "json", wrap_lines=True)
         if row.status == "failed" and st.button("Try again", key=f"again_{row.id}"):
             services.actions.retry(person, row.id)
             st.rerun()

@@ -46,7 +46,7 @@ def _waiting(services: Services, person: Person) -> None:
 def _card(services: Services, person: Person, row: ActionRequestRow) -> None:
     st.html(_about(services, row))
     with st.expander("Exactly what will be sent"):
-        st.code(json.dumps(row.payload, indent=2, ensure_ascii=False), "json")
+        st.code(json.dumps(row.payload, indent=2, ensure_ascii=False), "json", wrap_lines=True)
         st.caption(f"Your approval holds for this content only (SHA-256 {row.payload_hash[:12]}…).")
     reason = f"reason_{row.id}"
     st.text_input(

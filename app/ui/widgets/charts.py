@@ -41,16 +41,10 @@ def draw(
     key: str,
 ) -> None:
     """`names` says what a row is called; `export` makes the CSV when it is asked for."""
-    st.html(f'<div class="sb-question">{text(question.title)}</div>')
-    known = [row for row in rows if getattr(row, question.measure) is not None]
-    if not any(getattr(row, question.measure) for row in known):
-        st.html('<div class="sb-empty" style="padding-left:0">Nothing in this period yet.</div>')
-        return
-    chart = _by_day if question.series == "by_day" else _by_name
-    st.altair_chart(chart(question.measure, known, names), width="stretch", key=f"chart_{key}")
-    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
-        with st.expander("Table", type="compact"):
-            st.html(table_html(rows, names))
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
+    ):
+        st.html(f'<div class="sb-question">{text(question.title)}</div>')
         st.download_button(
             "CSV",
             data=export,
@@ -60,6 +54,14 @@ def draw(
             type="tertiary",
             on_click="ignore",
         )
+    known = [row for row in rows if getattr(row, question.measure) is not None]
+    if not any(getattr(row, question.measure) for row in known):
+        st.html('<div class="sb-empty" style="padding-left:0">Nothing in this period yet.</div>')
+        return
+    chart = _by_day if question.series == "by_day" else _by_name
+    st.altair_chart(chart(question.measure, known, names), width="stretch", key=f"chart_{key}")
+    with st.expander("Table", type="compact"):
+        st.html(table_html(rows, names))
 
 
 def table_html(rows: Sequence[UsageRow], names: Callable[[UsageRow], str]) -> str:
@@ -95,7 +97,12 @@ def _by_day(measure: Measure, rows: Sequence[UsageRow], _names: Callable[[UsageR
         alt.Chart(data, height=HEIGHT_DAYS)
         .mark_bar(cornerRadiusEnd=2)
         .encode(
-            x=alt.X("day:T", timeUnit="utcyearmonthdate", title=None, axis=_quiet(alt, "%-d %b")),
+            x=alt.X(
+                "day:T",
+                timeUnit="utcyearmonthdate",
+                title=None,
+                axis=alt.Axis(format="%-d %b", ticks=False, domain=False, tickCount=5),
+            ),
             y=alt.Y("value:Q", title=None, axis=_quiet(alt, shape), scale=alt.Scale(domainMin=0)),
             tooltip=[
                 alt.Tooltip("day:T", title="Day", format="%-d %b %Y", timeUnit="utcyearmonthdate"),
@@ -132,7 +139,10 @@ def _by_name(measure: Measure, rows: Sequence[UsageRow], names: Callable[[UsageR
 
 
 def _quiet(alt: Any, shape: str) -> Any:
-    return alt.Axis(format=shape, ticks=False, domain=False, tickCount=5, labelFlush=True)
+    step = 1 if shape == "~s" else 0.01
+    return alt.Axis(
+        format=shape, ticks=False, domain=False, tickCount=5, tickMinStep=step, labelFlush=True
+    )
 
 
 def _data(alt: Any, values: list[dict[str, Any]]) -> Any:

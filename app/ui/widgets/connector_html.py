@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from app.db.tables import SyncFailureRow, SyncRunRow
 from app.knowledge.sync import ConnectorStatus, Preview
 from app.ui.widgets.page import status
-from app.ui.widgets.receipt_html import CLASS_DOTS
+from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import permission, text, time_html
 
 GRACE = timedelta(minutes=5)
@@ -112,7 +112,7 @@ def _took(run: SyncRunRow) -> str:
 def preview_table(found: Sequence[Preview], email: str) -> str:
     rows = "".join(
         f"<tr><td>{text(item.title)}<small>{text(item.space)}</small></td>"
-        f'<td><span class="sb-dot sb-{CLASS_DOTS[item.data_class]}"></span>{item.data_class.label}</td>'
+        f"<td>{class_tag(item.data_class)}</td>"
         f"<td>{_why(item, email)}</td></tr>"
         for item in found
     )

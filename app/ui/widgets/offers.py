@@ -14,7 +14,6 @@ from app.errors import SwitchboardError
 from app.ui import identity
 from app.ui.widgets import model_form, page
 from app.ui.widgets.request_html import OPEN, request_line
-from app.ui.widgets.words import text
 from app.wiring import Services
 
 REFRESH_S = 2
@@ -29,25 +28,21 @@ def draw(services: Services, person: Person, turn: TurnView, *, sent_before: boo
         with st.container(key="offers", horizontal=True, gap="small"):
             for offer in fresh:
                 if st.button(offer.label, key=f"open_{offer.id}", icon=":material/bolt:"):
-                    offer_dialog(services, person, turn, offer)
+                    st.dialog(offer.label, width="medium")(_form)(services, person, turn, offer)
     if requests:
         waiting = any(row.status in OPEN for row in requests)
         every = REFRESH_S if waiting else None
         st.fragment(_outcomes, run_every=every)(services, person, turn.conversation_id, waiting)
 
 
-@st.dialog("Next step", width="medium")
-def offer_dialog(services: Services, person: Person, turn: TurnView, offer: Offer) -> None:
+def _form(services: Services, person: Person, turn: TurnView, offer: Offer) -> None:
     """What the person edits is exactly what is sent: the payload below follows each change."""
     try:
         definition = services.actions.definition(offer.action)
     except SwitchboardError as error:
         page.trouble(error)
         return
-    st.html(
-        f'<div class="sb-page"><h1 style="font-size:1.12rem">{text(definition.label)}</h1>'
-        f"<p>{text(definition.help)}</p></div>"
-    )
+    st.caption(definition.help)
     shown = st.session_state.get(f"problems_{offer.id}", {})
     arguments = model_form.fields(
         definition.parameters,
@@ -61,7 +56,11 @@ def offer_dialog(services: Services, person: Person, turn: TurnView, offer: Offe
         if problems:
             st.caption("Complete the form to see it.")
         else:
-            st.code(_pretty(services.actions.payload(offer.action, person, arguments)), "json")
+            st.code(
+                _pretty(services.actions.payload(offer.action, person, arguments)),
+                "json",
+                wrap_lines=True,
+            )
     st.caption(f"{offer.next_step}.")
     if st.button(definition.label, type="primary", key=f"send_{offer.id}"):
         _send(services, person, turn, offer, arguments, problems)

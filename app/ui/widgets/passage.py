@@ -6,7 +6,9 @@ import streamlit as st
 
 from app.domain import Found, Passage, Person
 from app.errors import NotFound, SwitchboardError
-from app.ui.widgets.page import trouble
+from app.knowledge.documents import DocumentView
+from app.ui.widgets import page
+from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import permission, text, time_html, zone_of
 from app.wiring import Services
 
@@ -28,27 +30,29 @@ def passage_of(services: Services, person: Person, turn_id: str, number: int) ->
     raise NotFound("This answer has no such source.", fix="Reload the page.")
 
 
-@st.dialog("Source", width="medium")
 def passage_dialog(services: Services, person: Person, turn_id: str, number: str) -> None:
+    """Opens it, or says in the same place why it cannot be opened."""
     try:
         passage = passage_of(services, person, turn_id, int(number) if number.isdigit() else 0)
         view = services.documents.open(person, passage.document_id)
     except SwitchboardError as error:
-        trouble(error)
-        return
+        st.dialog("Source")(page.trouble)(error)
+    else:
+        st.dialog(passage.title, width="medium")(_show)(passage, view, person)
+
+
+def _show(passage: Passage, view: DocumentView, person: Person) -> None:
     zone = zone_of(st.context.timezone)
     heading = passage.heading if passage.heading != passage.title else ""
-    # Receipts keep no texts: what is shown is what the document says today, if this passage is still in it.
-    quote = next((c.text for c in view.chunks if c.id == passage.chunk_id), CHANGED)
     st.html(
-        f'<div class="sb-page"><h1 style="font-size:1.12rem">{text(passage.title)}</h1>'
-        f"{f'<p>{text(heading)}</p>' if heading else ''}</div>"
-        f'<div class="sb-quote">{text(quote)}</div>'
+        f"{f'<p class=sb-meta>{text(heading)}</p>' if heading else ''}"
+        f'<div class="sb-quote">{text(passage.text)}</div>'
         '<dl class="sb-grid">'
-        f"<dt>Where</dt><dd>{text(view.space or 'no space')}</dd>"
-        f"<dt>You may read it</dt><dd>{text(permission(view.basis.principal, person.email))}, "
+        f"<dt>Where</dt><dd>{text(' · '.join(p for p in (view.source, view.space) if p))}</dd>"
+        f"<dt>You may read it as</dt><dd>{text(permission(view.basis.principal, person.email))}, "
         f"confirmed {time_html(view.basis.checked_at, zone)}</dd>"
         f"<dt>Synced</dt><dd>{time_html(view.synced_at, zone)}</dd>"
-        f"<dt>Data class</dt><dd>{text(view.data_class.label)}</dd></dl>"
+        f"<dt>Data class</dt><dd>{class_tag(view.data_class)}</dd></dl>"
+        f'<p style="margin:1rem 0 .2rem"><a class="sb-go" href="/document?id={text(view.id)}" '
+        f'data-sb="go:document:{text(view.id)}">Open the document</a></p>'
     )
-    st.link_button("Open the document", f"/document?id={passage.document_id}")

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from app.domain import DataClass, Intent, Passage, Receipt, Role, Route, Stage
 from app.ui.widgets.words import count, milliseconds, money, permission, text, time_html
 
+STRICTEST = "the strictest of your question and the passages"
 STAGE_WORDS = {
     "understand": "understanding",
     "search": "searching",
@@ -17,12 +18,6 @@ STAGE_WORDS = {
     "write": "writing",
     "cite": "checking citations",
     "stopped": "until stopped",
-}
-CLASS_DOTS = {
-    DataClass.PUBLIC: "green",
-    DataClass.INTERNAL: "grey",
-    DataClass.CONFIDENTIAL: "amber",
-    DataClass.RESTRICTED: "red",
 }
 
 
@@ -40,7 +35,7 @@ def answered_by(receipt: Receipt) -> str:
     parts = []
     if receipt.intent:
         parts.append(f"<b>{text(receipt.intent.label)}</b>")
-    label = model_label(receipt)
+    label = short_label(model_label(receipt))
     if label:
         sources = len({c.passage.document_id for c in receipt.citations})
         origin = f" from {count(sources, 'source')}" if sources else ""
@@ -54,13 +49,18 @@ def model_label(receipt: Receipt) -> str:
     return next((d.label for d in known if d.model == receipt.model), receipt.model)
 
 
+def short_label(label: str) -> str:
+    """`Reader` for `Reader (local, quotes the documents)`."""
+    return label.split(" (")[0]
+
+
 def sources_html(receipt: Receipt, reader: Reader) -> str:
     """The cited passages, each a link that opens it."""
     if not receipt.citations:
         return ""
     rows = "".join(
         f'<li><a href="#passage" data-sb="passage:{text(receipt.id)}:{c.number}">'
-        f'<span class="sb-num">{c.number}</span><span class="sb-title">{text(c.passage.title)}'
+        f'<span class="sb-num">{c.number}</span><span class="sb-title">{_place(c.passage)}'
         f"</span></a><span class='sb-meta'>{_basis(c.passage, reader)} · "
         f"synced {time_html(c.passage.synced_at, reader.zone)}</span></li>"
         for c in receipt.citations
@@ -73,7 +73,7 @@ def why_html(receipt: Receipt, reader: Reader) -> str:
     rows = [
         *_intent_rows(receipt.intent),
         *_model_rows(receipt),
-        ("Data class", _dot(receipt.data_class)),
+        ("Data class", f"{class_tag(receipt.data_class)}<small>{STRICTEST}</small>"),
         *_prompt_rows(receipt),
         *_passage_rows(receipt, reader),
         *_cost_rows(receipt),
@@ -132,8 +132,7 @@ def _passage_rows(receipt: Receipt, reader: Reader) -> Iterable[tuple[str, str]]
     cited = {c.passage.chunk_id: c.number for c in receipt.citations}
     if receipt.passages:
         lines = "".join(
-            f"<li>{_number(cited.get(p.chunk_id))}<b>{text(p.title)}</b>"
-            f"{' › ' + text(p.heading) if p.heading and p.heading != p.title else ''}"
+            f"<li>{_number(cited.get(p.chunk_id))}{_place(p)}"
             f"<small>you may read it as: {_basis(p, reader)}, confirmed "
             f"{time_html(p.basis.checked_at, reader.zone)} · {p.data_class.label}</small></li>"
             for p in receipt.passages
@@ -186,12 +185,17 @@ def _basis(passage: Passage, reader: Reader) -> str:
     return text(permission(passage.basis.principal, reader.email))
 
 
+def _place(passage: Passage) -> str:
+    """The document, and the heading within it."""
+    inside = passage.heading if passage.heading != passage.title else ""
+    return f"{text(passage.title)}{f' <em>› {text(inside)}</em>' if inside else ''}"
+
+
 def _number(number: int | None) -> str:
     return f'<span class="sb-num">{number}</span>' if number else ""
 
 
-def _dot(data_class: DataClass) -> str:
-    return (
-        f'<span class="sb-dot sb-{CLASS_DOTS[data_class]}"></span>{text(data_class.label)}'
-        "<small>the strictest of your question and the passages</small>"
-    )
+def class_tag(data_class: DataClass) -> str:
+    """A data class is no state, so it gets a frame and no dot."""
+    strict = " sb-strict" if data_class >= DataClass.CONFIDENTIAL else ""
+    return f'<span class="sb-tag{strict}">{data_class.label}</span>'

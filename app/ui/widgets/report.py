@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.domain import Person, now
 from app.ui.widgets import charts
-from app.ui.widgets.words import day, money, share, text, time_html, zone_of
+from app.ui.widgets.words import count, day, money, share, text, time_html, zone_of
 from app.usage import Figures, Report, UsageRow
 from app.wiring import Services
 
@@ -115,9 +115,10 @@ def _change(
     if value == was:
         return "as before"
     if shape is share:
-        return (
-            f"{'▲' if value > was else '▼'} {abs(value - was) * 100:.0f} points from {share(was)}"
-        )
+        points = round(abs(value - was) * 100)
+        if not points:
+            return "as before"
+        return f"{'▲' if value > was else '▼'} {count(points, 'point')} from {share(was)}"
     if was == 0:
         return "none before"
     return f"{'▲' if value > was else '▼'} {abs(value - was) / was:.0%} from {shape(was)}"

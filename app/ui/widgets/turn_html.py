@@ -8,7 +8,7 @@ from __future__ import annotations
 from app.chat.views import TurnView
 from app.domain import Receipt, Routed
 from app.ui.widgets.answer_html import answer_html
-from app.ui.widgets.receipt_html import Reader, answered_by, sources_html, why_html
+from app.ui.widgets.receipt_html import Reader, answered_by, short_label, sources_html, why_html
 from app.ui.widgets.words import text
 
 NOTES = {
@@ -37,7 +37,7 @@ def routed_html(routed: Routed) -> str:
     """The same line once words arrive."""
     return (
         f'<div class="sb-stage"><span class="sb-pulse"></span><span><b>{text(routed.intent.label)}'
-        f'</b> <span class="sb-sep">·</span> {text(routed.model_label)} is answering</span></div>'
+        f'</b> <span class="sb-sep">·</span> {text(short_label(routed.model_label))} is answering</span></div>'
     )
 
 
