@@ -4,11 +4,13 @@ const UNITS = [[60, "min", 3570], [3600, "h", 84600], [86400, "day", 2592000]];
 
 function words(at) {
   const seconds = (Date.now() - at) / 1000;
-  if (seconds < 45) return "just now";
+  const far = Math.abs(seconds);
+  if (far < 45) return "just now";
   for (const [size, name, limit] of UNITS) {
-    if (seconds < limit) {
-      const count = Math.max(1, Math.round(seconds / size));
-      return `${count} ${name}${name === "day" && count !== 1 ? "s" : ""} ago`;
+    if (far < limit) {
+      const count = Math.max(1, Math.round(far / size));
+      const said = `${count} ${name}${name === "day" && count !== 1 ? "s" : ""}`;
+      return seconds > 0 ? `${said} ago` : `in ${said}`;
     }
   }
   return null;
@@ -19,6 +21,32 @@ function refresh() {
     const said = words(Date.parse(time.dateTime));
     if (said && time.textContent !== said) time.textContent = said;
   }
+}
+
+// A conversation opens at its end, and an answer that grows is kept in sight for whoever has not scrolled away from it.
+const place = { chat: "", questions: 0, atEnd: true, until: 0 };
+
+function main() {
+  return document.querySelector('[data-testid="stMain"]');
+}
+
+function scrolled() {
+  const box = main();
+  if (box && Date.now() > place.until) place.atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+}
+
+function keepInSight() {
+  const marker = document.querySelector(".sb-chatpage");
+  if (!marker) return;
+  const questions = document.querySelectorAll(".sb-q").length;
+  if (marker.dataset.chat !== place.chat || questions > place.questions) {
+    place.atEnd = true;
+    place.until = Date.now() + 1200;
+  }
+  place.chat = marker.dataset.chat;
+  place.questions = questions;
+  const growing = document.querySelector(".sb-pulse") || Date.now() < place.until;
+  if (growing && place.atEnd && questions) main()?.scrollTo({ top: main().scrollHeight });
 }
 
 async function copy(text) {
@@ -53,17 +81,20 @@ export default function ({ data, setTriggerValue }) {
     }
   };
   document.addEventListener("click", pressed);
+  document.addEventListener("scroll", scrolled, true);
   refresh();
+  keepInSight();
   const timer = setInterval(refresh, 20000);
   let queued = false;
   const watcher = new MutationObserver(() => {
     if (queued) return;
     queued = true;
-    requestAnimationFrame(() => { queued = false; refresh(); });
+    requestAnimationFrame(() => { queued = false; refresh(); keepInSight(); });
   });
   watcher.observe(document.body, { childList: true, subtree: true });
   return () => {
     document.removeEventListener("click", pressed);
+    document.removeEventListener("scroll", scrolled, true);
     clearInterval(timer);
     watcher.disconnect();
   };

@@ -153,11 +153,7 @@ def _now(services: Services, person: Person, connector_id: str, was_busy: bool) 
     last = time_html(connector.last_sync_at, zone) if connector.last_sync_at else "never"
     following = time_html(connector.next_sync_at, zone) if connector.next_sync_at else "–"
     confirmed = time_html(connector.permissions_at, zone) if connector.permissions_at else "–"
-    hidden = (
-        f", {count(connector.hidden, 'of them nobody may', 'of them nobody may')} read"
-        if connector.hidden
-        else ""
-    )
+    hidden = f", {connector.hidden:,} of them readable by nobody" if connector.hidden else ""
     st.html(
         '<dl class="sb-grid" style="margin-top:.4rem">'
         f"<dt>Documents</dt><dd>{connector.documents:,}{hidden}</dd>"

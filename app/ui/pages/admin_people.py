@@ -121,7 +121,7 @@ def _groups(services: Services, row: PersonRow) -> None:
 
 def _sessions(services: Services, actor: Person, row: PersonRow) -> None:
     sessions = services.identity.sessions.of(row.id)
-    st.html(f'<div class="sb-question">Signed in {_times(len(sessions))}</div>')
+    st.html(f'<div class="sb-question">{count(len(sessions), "session")}</div>')
     for session in sessions:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(_session_html(session, mine=session.id == actor.session_id))
@@ -133,10 +133,6 @@ def _sessions(services: Services, actor: Person, row: PersonRow) -> None:
                         who, session.id
                     ),
                 )
-
-
-def _times(number: int) -> str:
-    return "nowhere" if not number else f"in {count(number, 'browser')}"
 
 
 def _session_html(session: SessionRow, *, mine: bool) -> str:

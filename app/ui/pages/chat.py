@@ -39,6 +39,7 @@ class Desk:
 
 
 def render(services: Services, person: Person) -> None:
+    ask_row.stop_button(services, person)
     conversation(services, person)
 
 
@@ -55,7 +56,7 @@ def conversation(services: Services, person: Person) -> None:
         _no_such_chat(error, after)
         return
     running = turns[-1] if turns and turns[-1].status == "running" else None
-    stop = ask_row.draw(services, person, running)
+    ask_row.draw(services, person)
     if not turns:
         _empty(desk, after)
         return
@@ -63,7 +64,6 @@ def conversation(services: Services, person: Person) -> None:
         past.html(turn_html(turn, reader))
     question.html(question_html(turns[-1].question))
     last = _answered(desk, turns[-1], answer)
-    stop.empty()
     with after.container():
         _trouble()
         after_answer.draw(services, person, last)
@@ -73,7 +73,7 @@ def conversation(services: Services, person: Person) -> None:
 
 def _turns(desk: Desk, past: DeltaGenerator) -> Sequence[TurnView]:
     """The latest turns, oldest first; one more than shown tells that there are earlier ones."""
-    past.html('<span class="sb-chatpage"></span>')
+    past.html(f'<span class="sb-chatpage" data-chat="{text(desk.conversation_id)}"></span>')
     if not desk.conversation_id:
         return ()
     begun = st.session_state.pop("begun", None)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from app.domain import Person
 from app.errors import NotFound, Withheld
 from app.knowledge.documents import DocumentView
+from app.ui.widgets.answer_html import answer_html
 from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import permission, text, time_html, zone_of
 from app.wiring import Services
 
 LONGEST_SHOWN = 200_000
+MARKDOWN = re.compile(r"^#{1,4} \S", re.MULTILINE)
 
 
 def render(services: Services, person: Person) -> None:
@@ -44,14 +48,19 @@ def _facts(view: DocumentView, person: Person) -> str:
 
 
 def _body(view: DocumentView) -> str:
-    """The text as it was read, never interpreted."""
+    """Markdown is laid out as an answer is, with the same care; other text is shown as it was read."""
     shown = view.text[:LONGEST_SHOWN]
+    body = (
+        f'<div class="sb-answer">{answer_html(shown, "", {})}</div>'
+        if MARKDOWN.search(shown)
+        else f'<div class="sb-docs">{text(shown)}</div>'
+    )
     rest = (
         '<p class="sb-meta">The rest is left out here. Open it at the source to read on.</p>'
         if len(view.text) > len(shown)
         else ""
     )
-    return f'<div class="sb-docs">{text(shown)}</div>{rest}'
+    return body + rest
 
 
 def _nothing(error: NotFound | Withheld) -> None:

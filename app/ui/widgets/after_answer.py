@@ -60,8 +60,8 @@ def _edit(services: Services, person: Person, turn: TurnView) -> None:
             value=turn.question,
             key=key,
             max_chars=ask_row.LONGEST_QUESTION,
-            help="The new answer takes the place of this one.",
         )
+        st.caption("The new answer takes the place of this one.")
         with st.container(horizontal=True):
             st.button(
                 "Send again",

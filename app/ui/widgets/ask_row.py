@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app.chat import LiveTurn, TurnView
 from app.domain import Person, now
@@ -16,21 +15,24 @@ AUTO = "auto"
 LONGEST_QUESTION = 8000
 
 
-def draw(services: Services, person: Person, running: TurnView | None) -> DeltaGenerator:
-    """Returns the place of the Stop button, to be emptied when the answer is over."""
+def stop_button(services: Services, person: Person) -> None:
+    """Belongs to the page, not to the conversation's fragment: only a run of the whole page interrupts one that is drawing
+    an answer. The style sheet shows it while an answer is under way."""
     with st.bottom:
-        with st.container(key="ask_row", horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Stop",
+            key="stop",
+            icon=":material/stop_circle:",
+            shortcut="Esc",
+            on_click=_stop,
+            args=(services, person),
+        )
+
+
+def draw(services: Services, person: Person) -> None:
+    with st.bottom:
+        with st.container(key="ask_row"):
             _model(services, person)
-            stop = st.empty()
-            if running is not None:
-                stop.button(
-                    "Stop",
-                    key=f"stop_{running.id}",
-                    icon=":material/stop_circle:",
-                    shortcut="Esc",
-                    on_click=_stop,
-                    args=(services, person, running.id),
-                )
         st.chat_input(
             "Ask anything…",
             key="question",
@@ -39,7 +41,6 @@ def draw(services: Services, person: Person, running: TurnView | None) -> DeltaG
             on_submit=_submitted,
             args=(services, person),
         )
-    return stop
 
 
 def start(services: Services, person: Person, question: str, replaces: str | None = None) -> None:
@@ -90,9 +91,15 @@ def _submitted(services: Services, person: Person) -> None:
         start(services, person, str(question))
 
 
-def _stop(services: Services, person: Person, turn_id: str) -> None:
+def _stop(services: Services, person: Person) -> None:
+    """Stops the newest answer of the open conversation; harmless when none is under way."""
+    current = identity.as_of_now(services, person)
+    conversation_id = st.query_params.get(OPEN, "")
+    if current is None or not conversation_id:
+        return
     try:
-        services.turns.stop(person, turn_id)
+        for turn in services.chats.turns(current, conversation_id, last=1):
+            services.turns.stop(current, turn.id)
     except SwitchboardError as error:
         st.session_state["trouble"] = error
 

@@ -31,6 +31,15 @@ def draw(services: Services, person: Person, chat: Any, *, on_chat: bool) -> Non
     )
     if new:
         open_chat(chat, "", on_chat)
+    st.text_input(
+        "Search your chats",
+        type="search",
+        placeholder="Search your chats",
+        label_visibility="collapsed",
+        icon=":material/search:",
+        live="300ms",
+        key="search",
+    )
     recents(services, person, on_chat)
 
 
@@ -49,20 +58,12 @@ def open_chat(chat: Any, conversation_id: str, on_chat: bool) -> None:
 @st.fragment(key="recents")
 def recents(services: Services, person: Person, on_chat: bool) -> None:
     person = identity.still(services, person)
-    query = st.text_input(
-        "Search your chats",
-        type="search",
-        placeholder="Search your chats",
-        label_visibility="collapsed",
-        icon=":material/search:",
-        live="300ms",
-        key="search",
-    )
+    query = str(st.session_state.get("search") or "")
     _undo(services, person)
     limit = int(st.session_state.get("recents_limit", PAGE))
-    found = services.chats.list(person, query or "", limit=limit + 1)
+    found = services.chats.list(person, query, limit=limit + 1)
     current = st.query_params.get(OPEN, "") if on_chat else ""
-    st.html(_list_html(found[:limit], current, query or ""))
+    st.html(_list_html(found[:limit], current, query))
     if len(found) > limit and st.button("Show more", type="tertiary", key="more_chats"):
         st.session_state["recents_limit"] = limit + PAGE
         st.rerun(scope="fragment")

@@ -44,9 +44,11 @@ def passage_dialog(services: Services, person: Person, turn_id: str, number: str
 def _show(passage: Passage, view: DocumentView, person: Person) -> None:
     zone = zone_of(st.context.timezone)
     heading = passage.heading if passage.heading != passage.title else ""
+    # Receipts keep no texts: what is shown is what the document says today, if this passage is still in it.
+    quote = next((c.text for c in view.chunks if c.id == passage.chunk_id), CHANGED)
     st.html(
         f"{f'<p class=sb-meta>{text(heading)}</p>' if heading else ''}"
-        f'<div class="sb-quote">{text(passage.text)}</div>'
+        f'<div class="sb-quote">{text(quote)}</div>'
         '<dl class="sb-grid">'
         f"<dt>Where</dt><dd>{text(' · '.join(p for p in (view.source, view.space) if p))}</dd>"
         f"<dt>You may read it as</dt><dd>{text(permission(view.basis.principal, person.email))}, "
