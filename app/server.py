@@ -48,7 +48,7 @@ def streamlit_app(services: Services) -> st.App:
         services.start(asyncio.get_running_loop())
         seed(services)
         wiring.use(services)
-        warm_up = asyncio.create_task(asyncio.to_thread(warm))
+        warm_up = asyncio.create_task(asyncio.to_thread(warm, services))
         try:
             yield {}
         finally:
@@ -59,9 +59,10 @@ def streamlit_app(services: Services) -> st.App:
     return st.App(UI / "main.py", lifespan=lifespan, routes=routes(services))
 
 
-def warm() -> None:
+def warm(services: Services) -> None:
     """Loads what the first page would load, then keeps the collector away from it for good (a full collection holds every
     page up for half a second)."""
+    services.catalogue.warm()
     for module in WARM:
         importlib.import_module(module)
     gc.collect()

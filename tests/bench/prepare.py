@@ -8,6 +8,7 @@ from pathlib import Path
 from app import wiring
 from app.demo.people import load_people
 from app.demo.seed import seed_people
+from app.domain import Role
 from app.settings import Settings
 
 
@@ -26,7 +27,7 @@ def main(data: Path, source: Path, asker: str) -> None:
             subject=asker,
             email=asker,
             name="Bench",
-            role="employee",
+            role=Role.EMPLOYEE,
             team="Sales",
             groups=(),
         )

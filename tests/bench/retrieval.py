@@ -28,7 +28,6 @@ from app.domain import EVERYONE, DataClass, Person, Role, now
 from app.knowledge.embed import Embedder, MiniLM, Vector, load_embedder
 from app.knowledge.index import EdgeIndex, Hit, Readers, VectorIndex
 from app.knowledge.ingest import Chunk, Parsed, Section, split
-from app.knowledge.ingest.split import embedding_text
 from app.knowledge.search import Relevance, Search
 from app.knowledge.sync import store
 from app.knowledge.sync.outbox import Follower
@@ -133,6 +132,12 @@ class Cached:
             self.seconds += time.perf_counter() - began
             self.made += len(new)
         return np.stack([self._known[text] for text in texts])
+
+    def seconds_for_one(self, sample: int = 64) -> float:
+        texts = list(self._known)[:sample]
+        began = time.perf_counter()
+        self._inner.documents(texts)
+        return (time.perf_counter() - began) / max(1, len(texts))
 
     def save(self) -> None:
         if self._folder is not None and self.made:
@@ -245,14 +250,9 @@ def _distinct(ids: Iterable[str]) -> list[str]:
 
 def _speed(bench: Bench, embedder: Cached, documents: int) -> float:
     """Documents a second from text to index. Cached vectors count as if they had been made at the speed measured now."""
-    texts = [embedding_text("", "", "word " * 180)] * 32
-    if embedder.made:
-        return round(documents / bench.seconds, 1) if bench.seconds else 0.0
-    began = time.perf_counter()
-    embedder._inner.documents(texts)
-    one = (time.perf_counter() - began) / len(texts)
-    chunks = len(bench.document_of)
-    return round(documents / (bench.seconds + one * chunks), 1)
+    cached = len(bench.document_of) - embedder.made
+    one = embedder.seconds_for_one() if cached > 0 else 0.0
+    return round(documents / (bench.seconds + one * cached), 1)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

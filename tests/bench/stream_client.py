@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+GIVE_UP_S = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Milliseconds from sending the question to the first text and to the end."""
@@ -36,8 +39,9 @@ async def ask(host: str, port: int, headers: str, model: str, question: str) -> 
             + body
         )
         first, received = 0.0, b""
-        while True:
-            data = await reader.read(65536)
+        while b"[DONE]" not in received[-200:]:
+            async with asyncio.timeout(GIVE_UP_S):
+                data = await reader.read(65536)
             if not data:
                 break
             received += data
