@@ -58,7 +58,8 @@ class WordLlama:
         return self.documents([text])[0]
 
     def documents(self, texts: Sequence[str]) -> Vector:
-        return np.asarray(self._model.embed(list(texts), norm=True), dtype=np.float32)
+        vectors: Vector = np.asarray(self._model.embed(list(texts), norm=True), dtype=np.float32)
+        return vectors
 
 
 @dataclass

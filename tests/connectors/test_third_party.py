@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from connectors.suite import ConnectorContract
 from tests.conftest import MakePerson
 
 SAMPLE = Path(__file__).parent / "sample"
-BOARD = {
+BOARD: dict[str, Any] = {
     "notes": [
         {
             "id": "1",
@@ -61,7 +62,7 @@ def board(tmp_path: Path) -> Path:
 
 
 def pinboard(file: Path) -> Connector:
-    from pinboard import Pinboard, PinboardSettings  # type: ignore[import-not-found]
+    from pinboard import Pinboard, PinboardSettings
 
     connector: Connector = Pinboard(PinboardSettings(file=file))
     return connector

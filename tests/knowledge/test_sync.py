@@ -36,7 +36,7 @@ BANDS = "# Salary bands\n\nAn engineer of level 3 earns between 52,000 and 61,00
 
 def count(desk: Desk, table: type) -> int:
     with desk.database.read() as session:
-        return session.execute(select(func.count()).select_from(table)).scalar_one()
+        return int(session.execute(select(func.count()).select_from(table)).scalar_one())
 
 
 @pytest.fixture
@@ -295,6 +295,17 @@ def test_a_cancelled_or_paused_sync_writes_nothing_more(desk: Desk) -> None:
     assert desk.run().status == "finished"
 
 
+def test_a_shutdown_ends_a_sync_that_is_due_again_at_the_next_start(desk: Desk) -> None:
+    desk.write("access.toml", EVERYONE)
+    desk.write("holidays.md", HOLIDAYS)
+    desk.sync.stop_schedule()
+    run = desk.run()
+    assert (run.status, count(desk, DocumentRow)) == ("interrupted", 0)
+    status = desk.sync.status(desk.connector_id)
+    assert status.next_sync_at is not None
+    assert status.next_sync_at <= now()
+
+
 def test_removing_hides_at_once_and_then_takes_everything(
     filled: Desk, make_person: MakePerson
 ) -> None:
@@ -304,7 +315,7 @@ def test_removing_hides_at_once_and_then_takes_everything(
         assert row is not None
         row.status = "deleting"
     assert filled.find("annual leave", ada).passages == ()
-    filled.sync._remove(filled.connector_id)
+    filled.sync._runs.remove(filled.connector_id)
     for table in (ConnectorRow, DocumentRow, DocumentReaderRow, ChunkRow, SyncRunRow, OutboxRow):
         assert count(filled, table) == 0, table
     assert filled.index.count() == 0

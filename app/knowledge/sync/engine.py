@@ -7,6 +7,7 @@ touches SQL and the index's copy only, and what a listing did not name goes only
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -50,6 +51,10 @@ COUNTS = ("seen", "added", "changed", "access", "removed", "failed", "chunks", "
 
 class Cancelled(Exception):
     """Somebody cancelled the run, paused the connector or is removing it."""
+
+
+class Stopping(Exception):
+    """Switchboard is being shut down; the run goes on at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,10 @@ class Engine:
         self.embedder = embedder
         self.parse_timeout_s = parse_timeout_s
         self.clock = clock
+        self.stopping = threading.Event()
 
     def run(self, run_id: str, row: ConnectorRow, connector: Connector) -> Json:
-        """Returns the counts. Raises Cancelled, SourceFault, IndexUnavailable, or whatever the connector lets through."""
+        """Returns the counts. Raises Cancelled, Stopping, SourceFault, IndexUnavailable, or whatever the connector lets through."""
         return Run(self, run_id, row, connector).work()
 
 
@@ -260,6 +266,8 @@ class Run:
 
     def _flush(self) -> None:
         """Commits the batch, then lets the index follow."""
+        if self._engine.stopping.is_set():
+            raise Stopping
         batch, self._batch = self._batch, Batch()
         with self._engine.database.write() as session:
             self._still_wanted(session)
@@ -345,6 +353,8 @@ class Run:
 
     def _cancelled(self) -> bool:
         """Asked by the connector as often as it likes; looks once a second."""
+        if self._engine.stopping.is_set():
+            return True
         if not self._stop and time.monotonic() - self._polled > 1:
             self._polled = time.monotonic()
             try:

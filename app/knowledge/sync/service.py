@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from app.db.engine import Database
-from app.db.tables import ConnectorRow, DocumentRow, SyncFailureRow, SyncRunRow
+from app.db.tables import ConnectorRow, SyncFailureRow, SyncRunRow
 from app.domain import Json, Person, now
-from app.errors import InputError, NotFound, SwitchboardError
+from app.errors import InputError, NotFound
 from app.identity.groups import Directory
 from app.knowledge.embed import Embedder
 from app.knowledge.index import VectorIndex
 from app.knowledge.ingest.process import TIMEOUT_S
-from app.knowledge.sync import overview, store
-from app.knowledge.sync.engine import REMOVE_AT_ONCE, Cancelled, Engine
+from app.knowledge.sync import overview
+from app.knowledge.sync.engine import Engine
 from app.knowledge.sync.outbox import Follower
 from app.knowledge.sync.overview import ACTIVE, ConnectorStatus, Preview
+from app.knowledge.sync.runs import Runs
 from app.knowledge.sync.schedule import Schedule
 from app.knowledge.sync.sources import ConnectorKind, Sources
 from app.records import Ledger
-from app.records.events import ConnectorChanged, PreviewedAs, SyncDone
+from app.records.events import ConnectorChanged, PreviewedAs
 from app.settings import Settings
-from connectors.contract import Check, Connector, SourceFault
+from connectors.contract import Check
 
 log = structlog.get_logger(__name__)
 SYNC, REMOVE = "sync", "remove_connector"
@@ -66,7 +65,6 @@ class Sync:
     ) -> None:
         self._database = database
         self._ledger = ledger
-        self._directory = directory
         self._durable = durable
         self._default_every_s = settings.sync_every_minutes * 60
         self._clock = clock
@@ -75,10 +73,14 @@ class Sync:
         self._engine = Engine(
             database, self._follower, embedder, parse_timeout_s=parse_timeout_s, clock=clock
         )
+        self._runs = Runs(
+            database, ledger, directory, self._sources, self._follower, self._engine, clock
+        )
         self._schedule = Schedule(self.start_due, self.recover)
-        self._busy: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        durable.register(SYNC, lambda argument: self.run(str(argument["run_id"])))
-        durable.register(REMOVE, lambda argument: self._remove(str(argument["connector_id"])))
+        durable.register(
+            SYNC, lambda argument: self.run(str(argument["run_id"]), str(argument["actor"]))
+        )
+        durable.register(REMOVE, lambda argument: self._runs.remove(str(argument["connector_id"])))
 
     # Sources
 
@@ -179,19 +181,20 @@ class Sync:
 
         Raises NotFound, and InputError for a paused connector.
         """
-        run_id, new = self._open_run(connector_id, actor)
+        run_id, new = self._runs.open(connector_id)
         if new:
             try:
-                self._durable.start(SYNC, _workflow(run_id), {"run_id": run_id}, "sync")
+                argument = {"run_id": run_id, "actor": _actor(actor)}
+                self._durable.start(SYNC, _workflow(run_id), argument, "sync")
             except Exception:
-                self._close_run(run_id, "failed", {}, "It could not be started.", "Try again.")
+                self._runs.close(run_id, "failed", {}, "It could not be started.", "Try again.")
                 raise
         return run_id
 
     def run_once(self, connector_id: str, actor: Person | None = None) -> SyncRunRow:
         """Syncs here and now, and returns the finished run; for commands and tests."""
-        run_id, _ = self._open_run(connector_id, actor)
-        self.run(run_id)
+        run_id, _ = self._runs.open(connector_id)
+        self.run(run_id, _actor(actor))
         run = self.run_row(run_id)
         if run is None:
             raise NotFound("The connector was removed during its sync.")
@@ -205,36 +208,9 @@ class Sync:
             if run is not None and run.status in {"queued", "running"}:
                 run.status = "cancelling"
 
-    def run(self, run_id: str) -> None:
+    def run(self, run_id: str, actor_id: str = "system") -> None:
         """Does the work of a run. Harmless to repeat: a finished run is left alone, an interrupted one goes on."""
-        with self._database.read() as session:
-            run = session.get(SyncRunRow, run_id)
-            row = session.get(ConnectorRow, run.connector_id) if run else None
-        if run is None or row is None or run.status not in ACTIVE:
-            return
-        with self._busy[row.id]:
-            if not self._begin(run_id):
-                self._close_run(run_id, "cancelled", {})
-                return
-            try:
-                connector = self._sources.connector(row.kind, row.settings)
-                self._sync_groups(row.id, connector)
-                counts = self._engine.run(run_id, row, connector)
-            except Cancelled:
-                self._close_run(run_id, "cancelled", None)
-            except (SourceFault, SwitchboardError) as error:
-                self._close_run(run_id, "failed", None, error.message, error.fix)
-            except Exception as error:
-                log.exception("sync broke", connector=row.id, run=run_id)
-                self._close_run(
-                    run_id,
-                    "failed",
-                    None,
-                    f"The connector broke ({type(error).__name__}).",
-                    "The technical detail is in the log; tell the connector's author.",
-                )
-            else:
-                self._close_run(run_id, "finished", counts)
+        self._runs.work(run_id, actor_id)
 
     # Looking
 
@@ -287,9 +263,12 @@ class Sync:
 
     def start_schedule(self) -> None:
         """Heals the index, settles what a crash left, then starts due syncs every 15 seconds, all in the background."""
+        self._engine.stopping.clear()
         self._schedule.start()
 
     def stop_schedule(self) -> None:
+        """Running syncs end at their next batch and are due at the next start."""
+        self._engine.stopping.set()
         self._schedule.stop()
 
     def recover(self) -> None:
@@ -306,7 +285,7 @@ class Sync:
         for run_id in left:
             if self._durable.status(_workflow(run_id)) not in {"ENQUEUED", "PENDING", "DELAYED"}:
                 fix = "The next sync goes on where it stopped."
-                self._close_run(run_id, "interrupted", None, "Switchboard stopped during it.", fix)
+                self._runs.close(run_id, "interrupted", None, "Switchboard stopped during it.", fix)
         for connector_id in unfinished:
             self._durable.start(
                 REMOVE, f"remove:{connector_id}", {"connector_id": connector_id}, "sync"
@@ -321,92 +300,6 @@ class Sync:
                 self.sync_now(status.id)
 
     # Behind them
-
-    def _open_run(self, connector_id: str, actor: Person | None) -> tuple[str, bool]:
-        """One run at a time for a connector: the one under way, or a new one."""
-        del actor
-        with self._database.write() as session:
-            row = _connector(session, connector_id)
-            if row.status == "paused":
-                raise InputError(f"'{row.name}' is paused.", fix="Resume it first.")
-            under_way = session.execute(
-                select(col(SyncRunRow.id)).where(
-                    col(SyncRunRow.connector_id) == connector_id,
-                    col(SyncRunRow.status).in_(ACTIVE),
-                )
-            ).scalar()
-            if under_way is not None:
-                return under_way, False
-            run = SyncRunRow(connector_id=connector_id, started_at=self._clock(), stage="Waiting")
-            session.add(run)
-            session.flush()
-            return run.id, True
-
-    def _begin(self, run_id: str) -> bool:
-        with self._database.write() as session:
-            run = session.get(SyncRunRow, run_id)
-            row = session.get(ConnectorRow, run.connector_id) if run else None
-            if run is None or row is None or row.status in {"paused", "deleting"}:
-                return False
-            if run.status not in {"queued", "running"}:
-                return False
-            run.status, run.stage = "running", "Starting"
-            return True
-
-    def _close_run(
-        self, run_id: str, status: str, counts: Json | None, error: str = "", fix: str = ""
-    ) -> None:
-        """Ends the run, updates its connector and records it; `counts` None keeps what the last batch wrote."""
-        with self._database.write() as session:
-            run = session.get(SyncRunRow, run_id)
-            row = session.get(ConnectorRow, run.connector_id) if run else None
-            if run is None or row is None or run.status not in ACTIVE:
-                return
-            run.status, run.stage, run.finished_at = status, "", self._clock()
-            run.error, run.fix = error, fix
-            run.counts = run.counts if counts is None else counts
-            if status == "finished":
-                row.last_sync_at = run.finished_at
-            if status in {"finished", "failed"} and row.status not in {"paused", "deleting"}:
-                row.status = "active" if status == "finished" else "failing"
-            self._ledger.append(
-                session,
-                SyncDone(
-                    subject=row.id, run=run_id, status=status, counts=dict(run.counts), error=error
-                ),
-            )
-
-    def _sync_groups(self, connector_id: str, connector: Connector) -> None:
-        if type(connector).groups is Connector.groups:
-            return
-        groups = {
-            name: frozenset(_member(connector_id, member) for member in members)
-            for name, members in connector.groups().items()
-        }
-        with self._database.write() as session:
-            self._directory.replace_groups(session, connector_id, groups)
-            self._directory.expand_all(session)
-
-    def _remove(self, connector_id: str) -> None:
-        """Documents in parts, then groups, then the row. Harmless to repeat."""
-        with self._busy[connector_id]:
-            while True:
-                with self._database.write() as session:
-                    part = session.execute(
-                        select(col(DocumentRow.source_id), col(DocumentRow.id))
-                        .where(col(DocumentRow.connector_id) == connector_id)
-                        .limit(REMOVE_AT_ONCE)
-                    ).all()
-                    if part:
-                        gone = {row.source_id: row.id for row in part}
-                        store.remove_documents(session, connector_id, gone)
-                self._follower.follow()
-                if not part:
-                    break
-            with self._database.write() as session:
-                self._directory.replace_groups(session, connector_id, {})
-                self._directory.expand_all(session)
-                session.execute(delete(ConnectorRow).where(col(ConnectorRow.id) == connector_id))
 
     def _record(
         self,
@@ -433,12 +326,6 @@ def _connector(session: Session, connector_id: str) -> ConnectorRow:
 
 def _actor(person: Person | None) -> str:
     return person.id if person else "system"
-
-
-def _member(connector_id: str, member: str) -> str:
-    if member.startswith("group:"):
-        return f"group:{connector_id}/{member.removeprefix('group:')}"
-    return f"user:{member.strip().lower()}"
 
 
 def _workflow(run_id: str) -> str:
