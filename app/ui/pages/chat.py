@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.chat import TurnView
 from app.domain import Person
-from app.errors import NotFound, SwitchboardError
+from app.errors import NotFound
 from app.ui import identity
 from app.ui.widgets import after_answer, ask_row, offers, page
 from app.ui.widgets.conversations import OPEN
@@ -65,7 +65,7 @@ def conversation(services: Services, person: Person) -> None:
     question.html(question_html(turns[-1].question))
     last = _answered(desk, turns[-1], answer)
     with after.container():
-        _trouble()
+        page.said()
         after_answer.draw(services, person, last)
         # A chat that has just begun cannot have sent anything yet.
         offers.draw(services, person, last, sent_before=len(turns) > 1 or running is None)
@@ -104,7 +104,7 @@ def _answered(desk: Desk, turn: TurnView, answer: DeltaGenerator) -> TurnView:
 def _empty(desk: Desk, place: DeltaGenerator) -> None:
     first = desk.person.name.split(" ")[0]
     with place.container():
-        _trouble()
+        page.said()
         st.html(
             f'<div class="sb-hero"><h1>What do you need, {text(first)}?</h1>'
             "<p>Answers come from the documents you may read, each with its source.</p></div>"
@@ -118,12 +118,6 @@ def _empty(desk: Desk, place: DeltaGenerator) -> None:
                     on_click=ask_row.start,
                     args=(desk.services, desk.person, suggestion),
                 )
-
-
-def _trouble() -> None:
-    error = st.session_state.pop("trouble", None)
-    if isinstance(error, SwitchboardError):
-        page.trouble(error)
 
 
 def _no_such_chat(error: NotFound, place: DeltaGenerator) -> None:

@@ -29,9 +29,7 @@ def render(services: Services, person: Person) -> None:
 @st.fragment(run_every=REFRESH_S)
 def _waiting(services: Services, person: Person) -> None:
     person = identity.still(services, person)
-    error = st.session_state.pop("trouble", None)
-    if isinstance(error, SwitchboardError):
-        page.trouble(error)
+    page.said()
     waiting = services.actions.waiting_for(person)
     if not waiting:
         page.blank(
@@ -100,7 +98,7 @@ def _decide(
     except SwitchboardError as error:
         st.session_state["trouble"] = error
     else:
-        st.toast("Approved. It runs now." if approve else "Rejected. They see your reason.")
+        page.say("Approved. It runs now." if approve else "Rejected. They see your reason.")
 
 
 def _decided(services: Services, person: Person) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from app.chat import TurnView
 from app.domain import Person
 from app.errors import SwitchboardError
-from app.ui.widgets import ask_row
+from app.ui.widgets import ask_row, page
 from app.wiring import Services
 
 ANSWERED = ("finished", "stopped")
@@ -107,7 +107,7 @@ def _judge(services: Services, person: Person, turn_id: str, key: str, comment: 
 def _comment(services: Services, person: Person, turn_id: str, key: str, comment: str) -> None:
     verdict, said = st.session_state.get(key), str(st.session_state.get(comment) or "")
     _save(services, person, turn_id, verdict, said)
-    st.toast("Thank you, your comment is kept with the answer.")
+    page.say("Thank you, your comment is kept with the answer.")
 
 
 def _save(

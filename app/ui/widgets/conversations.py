@@ -6,6 +6,7 @@ drawing the rest of the page.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -21,6 +22,7 @@ from app.ui.widgets.words import day_group, text, zone_of
 from app.wiring import Services
 
 PAGE = 30
+UNDO_S = 60.0
 OPEN = "c"
 """The query parameter that names the open conversation."""
 
@@ -119,21 +121,24 @@ def change_dialog(services: Services, person: Person, conversation_id: str) -> N
 
 
 def delete(services: Services, person: Person, conversation_id: str, title: str) -> None:
-    """Deletes and remembers it for Undo. The page leaves it if it was open."""
+    """Deletes and offers Undo for a while. The page leaves the chat if it was open."""
     services.chats.delete(person, conversation_id)
-    st.session_state["undo"] = (conversation_id, title)
+    st.session_state["undo"] = (conversation_id, title, time.monotonic())
     if st.query_params.get(OPEN) == conversation_id:
         st.query_params.clear()
 
 
 def _undo(services: Services, person: Person) -> None:
-    deleted = st.session_state.get("undo")
-    if not deleted:
+    conversation_id, title, at = st.session_state.get("undo") or ("", "", 0.0)
+    if not conversation_id or time.monotonic() - at > UNDO_S:
         return
-    conversation_id, title = deleted
-    with st.container(key="undo", horizontal=True, vertical_alignment="center"):
-        short = title if len(title) <= 22 else title[:21] + "…"
-        st.html(f'<span class="sb-status">Deleted “{text(short)}”</span>')
+    with st.container(
+        key="undo", horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+    ):
+        short = title if len(title) <= 16 else title[:15].rstrip() + "…"
+        st.html(
+            f'<span class="sb-status" role="status">Deleted “{text(short)}”</span>', width="content"
+        )
         if st.button("Undo", type="tertiary", key="undo_delete"):
             services.chats.restore(person, conversation_id)
             del st.session_state["undo"]

@@ -69,6 +69,21 @@ def note(colour: str, head: str, says: str) -> None:
     )
 
 
+def say(words: str) -> None:
+    """In a callback: something to be said briefly once the page is drawn."""
+    st.session_state["said"] = words
+
+
+def said() -> None:
+    """Says it, and shows what went wrong in the callback before."""
+    words = st.session_state.pop("said", None)
+    if words:
+        st.toast(words)
+    error = st.session_state.pop("trouble", None)
+    if isinstance(error, SwitchboardError):
+        trouble(error)
+
+
 def trouble(error: SwitchboardError) -> None:
     """What happened, and what to do."""
     st.html(

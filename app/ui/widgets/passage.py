@@ -8,7 +8,7 @@ from app.domain import Found, Passage, Person
 from app.errors import NotFound, SwitchboardError
 from app.knowledge.documents import DocumentView
 from app.ui.widgets import page
-from app.ui.widgets.receipt_html import class_tag
+from app.ui.widgets.receipt_html import class_tag, numbered
 from app.ui.widgets.words import permission, text, time_html, zone_of
 from app.wiring import Services
 
@@ -18,10 +18,8 @@ CHANGED = "The document has changed since this answer; the passage is no longer 
 def passage_of(services: Services, person: Person, turn_id: str, number: int) -> Passage:
     """Raises NotFound for a turn that is not theirs or a number that it does not cite."""
     receipt = services.chats.turn(person, turn_id).receipt
-    if receipt is not None:
-        for citation in receipt.citations:
-            if citation.number == number:
-                return citation.passage
+    if receipt is not None and number in numbered(receipt):
+        return numbered(receipt)[number]
     live = services.turns.live(person, turn_id)
     if live is not None:
         for event in tuple(live.events):

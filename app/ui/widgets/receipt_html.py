@@ -30,6 +30,13 @@ class Reader:
     zone: tzinfo
 
 
+def numbered(receipt: Receipt) -> dict[int, Passage]:
+    """What the marks in an answer's text stand for. One that was stopped was never checked for citations, so its marks still
+    count through the passages as the model was given them."""
+    cited = {citation.number: citation.passage for citation in receipt.citations}
+    return cited or dict(enumerate(receipt.passages, 1))
+
+
 def answered_by(receipt: Receipt) -> str:
     """`Travel · answered by Reader from 3 sources`."""
     parts = []

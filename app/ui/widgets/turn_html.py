@@ -8,7 +8,14 @@ from __future__ import annotations
 from app.chat.views import TurnView
 from app.domain import Receipt, Routed
 from app.ui.widgets.answer_html import answer_html
-from app.ui.widgets.receipt_html import Reader, answered_by, short_label, sources_html, why_html
+from app.ui.widgets.receipt_html import (
+    Reader,
+    answered_by,
+    numbered,
+    short_label,
+    sources_html,
+    why_html,
+)
 from app.ui.widgets.words import text
 
 NOTES = {
@@ -61,7 +68,7 @@ def rest_html(turn: TurnView, reader: Reader) -> str:
 def body_html(answer: str, turn_id: str, receipt: Receipt | None) -> str:
     if not answer:
         return ""
-    titles = {c.number: c.passage.title for c in receipt.citations} if receipt else {}
+    titles = {n: passage.title for n, passage in numbered(receipt).items()} if receipt else {}
     return (
         f'<div class="sb-answer" data-answer="{text(turn_id)}">'
         f"{answer_html(answer, turn_id, titles)}</div>"
