@@ -55,7 +55,8 @@ class WordLlama:
         self._model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
 
     def query(self, text: str) -> Vector:
-        return self.documents([text])[0]
+        vector: Vector = self.documents([text])[0]
+        return vector
 
     def documents(self, texts: Sequence[str]) -> Vector:
         vectors: Vector = np.asarray(self._model.embed(list(texts), norm=True), dtype=np.float32)

@@ -193,3 +193,36 @@ def test_a_second_process_is_told_in_plain_words(tmp_path: Path) -> None:
 def test_a_server_that_is_down_is_an_unavailable_index() -> None:
     with pytest.raises(IndexUnavailable, match="did not answer"):
         ServerIndex.connect("http://127.0.0.1:9", "", dimension=DIMENSION, embedder="test")
+
+
+def test_every_error_of_the_client_becomes_an_unavailable_index() -> None:
+    import httpx
+    from qdrant_client import QdrantClient
+    from qdrant_client.common import client_exceptions as common
+    from qdrant_client.http import exceptions as http
+
+    raised: list[Exception] = [
+        http.UnexpectedResponse(500, "broken", b"", httpx.Headers()),
+        http.ResponseHandlingException(httpx.ConnectError("refused")),
+        http.ApiException("other"),
+        common.ResourceExhaustedResponse("slow down", 3),
+        common.QdrantException("other"),
+        httpx.ReadTimeout("late"),
+        ConnectionRefusedError(),
+    ]
+    known = {
+        kind
+        for module in (common, http)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Exception) and "qdrant" in kind.__module__
+    }
+    assert known <= {type(error) for error in raised}
+    index = ServerIndex(QdrantClient(":memory:"), dimension=DIMENSION, embedder="test")
+    for error in raised:
+
+        def fail(error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(IndexUnavailable, match="Qdrant server"):
+            index._ask(fail)
+    index.close()

@@ -63,21 +63,31 @@ class Follower:
         return embedded
 
     def heal(self) -> int:
-        """Follows, and puts everything again when the index is new or does not hold what SQL does."""
+        """Follows, and puts everything again when the index does not hold what SQL does; returns the chunks embedded."""
         self.follow()
-        with self._database.read() as session:
-            chunks = session.execute(select(func.count()).select_from(ChunkRow)).scalar_one()
-        if chunks == self._index.count():
+        if not self._differs():
             return 0
-        log.warning("index differs from the database", index=self._index.count(), database=chunks)
         with self._database.write() as session:
-            documents = session.execute(select(col(DocumentRow.id))).scalars().all()
-            for document_id in documents:
-                ids = session.execute(
-                    select(col(ChunkRow.id)).where(col(ChunkRow.document_id) == document_id)
-                ).scalars()
-                note(session, PUT, document_id, ids)
+            ids: dict[str, list[str]] = {}
+            for document_id, chunk_id in session.execute(
+                select(col(ChunkRow.document_id), col(ChunkRow.id))
+            ):
+                ids.setdefault(document_id, []).append(chunk_id)
+            for document_id, chunk_ids in ids.items():
+                note(session, PUT, document_id, chunk_ids)
         return self.follow()
+
+    def _differs(self) -> bool:
+        """Compares while nothing is applied and nothing waits, so that a sync at work is no difference."""
+        with self._one, self._database.read() as session:
+            if session.execute(select(col(OutboxRow.seq)).limit(1)).first() is not None:
+                return False
+            stored = select(func.count()).select_from(ChunkRow)
+            chunks = int(session.execute(stored).scalar_one())
+            held = self._index.count()
+        if held != chunks:
+            log.warning("the index is rebuilt", held=held, stored=chunks)
+        return held != chunks
 
     def _next(self) -> list[OutboxRow]:
         with self._database.read() as session:
