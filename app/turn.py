@@ -145,25 +145,20 @@ async def answer(
 ) -> AsyncGenerator[TurnEvent, None]:
     """Yields what happens, ending with Finished or Failed. Cancelling it closes the model call; see `stopped`."""
     try:
-        yield Progress("Understanding the question")
-        intent, vector = await stages.in_pool(lambda: understand(question, stages, draft))
-        entry = stages.table.entry(intent.name)
-        if entry.search:
-            yield Progress("Searching what you can see")
-            yield await stages.in_pool(lambda: find(question, vector, stages, draft))
-        route = decide(question, intent, stages, draft)
-        card = stages.catalogue.card(route.model)
-        yield Routed(intent, route, card.label)
-        yield Progress(f"Asking {card.label}")
-        prompt = render(question, route, stages, draft)
+        yield Progress("Searching what you can see")
+        plan = await stages.in_pool(lambda: prepare(question, stages, draft))
+        if draft.found.searched:
+            yield draft.found
+        yield Routed(plan.intent, plan.route, plan.label)
+        yield Progress(f"Asking {plan.label}")
+        route, prompt = plan.route, plan.prompt
         recorded: Awaitable[None] | None = stages.in_pool(
             lambda: stages.before_model(question, draft)
         )
         async for chunk in ask(question, route, prompt, stages, draft):
             if recorded is not None:
-                await (
-                    recorded
-                )  # what the model was sent is on record before its first word is shown
+                # What the model was sent is on record before its first word is shown.
+                await recorded
                 recorded = None
             yield chunk
         if recorded is not None:
@@ -175,6 +170,26 @@ async def answer(
         yield finished
     except SwitchboardError as error:
         yield Failed(error.message, error.fix, draft.text, draft.receipt(), type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is settled before a model is asked."""
+
+    intent: Intent
+    route: Route
+    label: str
+    prompt: Prompt
+
+
+def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
+    """The blocking stages in one go: each way to the pool and back costs more than choosing a model does."""
+    intent, vector = understand(question, stages, draft)
+    if stages.table.entry(intent.name).search:
+        find(question, vector, stages, draft)
+    route = decide(question, intent, stages, draft)
+    prompt = render(question, route, stages, draft)
+    return Plan(intent, route, stages.catalogue.card(route.model).label, prompt)
 
 
 def understand(

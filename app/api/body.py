@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.chat.store import HISTORY
+from app.chat.statements import HISTORY
 from app.domain import Exchange, Json
 from app.errors import InputError, TooLarge
 

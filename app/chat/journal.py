@@ -7,22 +7,33 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlmodel import Session, col
 
-from app.chat.store import history, next_position, owned, owned_turn, title_of
+from app.chat.statements import HISTORY, statements
+from app.chat.store import NO_CHAT, owned_turn, title_of
 from app.chat.views import offer_json, receipt_json
 from app.db import Database
-from app.db.tables import ConversationRow, TurnRow
+from app.db.tables import TurnRow
 from app.db.types import new_id
 from app.domain import Exchange, Offer, Person, Question, Receipt, now
-from app.errors import InputError
+from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import Answered, ModelCalled, QuestionAsked, RouteChosen, SearchDone
 from app.turn import Draft
 from app.usage import facts
 
 MAX_QUESTION = 20_000
+TURN_DEFAULTS = {
+    "status": "running",
+    "answer": "",
+    "error": "",
+    "intent": "",
+    "model": "",
+    "receipt": {},
+    "offers": [],
+    "feedback_comment": "",
+}
 
 
 class Journal:
@@ -56,27 +67,33 @@ class Journal:
                 f"The question has {len(text):,} characters; {MAX_QUESTION:,} fit.",
                 fix="Shorten it, or ask in parts.",
             )
-        turn_id = new_id("turn")
+        turn_id, at = new_id("turn"), now()
         with self._database.write() as session:
-            conversation_id = self._conversation(session, person, conversation_id, text, channel)
-            if replaces:
-                hide_from(session, person, conversation_id, replaces)
-            position = next_position(session, conversation_id)
-            if past is None:
-                past = history(session, conversation_id, position)
-            at = now()
-            session.execute(
-                insert(TurnRow).values(
-                    id=turn_id,
-                    conversation_id=conversation_id,
-                    person_id=person.id,
-                    position=position,
-                    question=text,
-                    model_wish=model_wish,
-                    replaces=replaces,
-                    started_at=at,
-                    heartbeat_at=at,
-                )
+            position, known = 0, past or ()
+            if replaces and conversation_id is None:
+                conversation_id = owned_turn(session, person, replaces).conversation_id
+            if conversation_id is None:
+                conversation_id = self._new_conversation(session, person, text, channel)
+            else:
+                self._reopen(session, person, conversation_id)
+                if replaces:
+                    hide_from(session, person, conversation_id, replaces)
+                position, stored = past_of(session, conversation_id)
+                known = stored if past is None else past
+            session.connection().execute(
+                statements().add_turn,
+                {
+                    **TURN_DEFAULTS,
+                    "id": turn_id,
+                    "conversation_id": conversation_id,
+                    "person_id": person.id,
+                    "position": position,
+                    "question": text,
+                    "model_wish": model_wish,
+                    "replaces": replaces,
+                    "started_at": at,
+                    "heartbeat_at": at,
+                },
             )
             self._ledger.append(
                 session,
@@ -94,40 +111,32 @@ class Journal:
             conversation_id=conversation_id,
             person=person,
             text=text,
-            history=past,
+            history=known,
             model_wish=model_wish,
             channel="api" if channel == "api" else "page",
         )
 
-    def _conversation(
-        self,
-        session: Session,
-        person: Person,
-        conversation_id: str | None,
-        text: str,
-        channel: str,
-    ) -> str:
-        if conversation_id is None:
-            conversation_id = new_id("chat")
-            at = now()
-            session.execute(
-                insert(ConversationRow).values(
-                    id=conversation_id,
-                    person_id=person.id,
-                    title=title_of(text),
-                    channel=channel,
-                    created_at=at,
-                    updated_at=at,
-                )
-            )
-            return conversation_id
-        owned(session, person, conversation_id)
-        session.execute(
-            update(ConversationRow)
-            .where(col(ConversationRow.id) == conversation_id)
-            .values(updated_at=now(), deleted_at=None)
+    def _new_conversation(self, session: Session, person: Person, text: str, channel: str) -> str:
+        conversation_id, at = new_id("chat"), now()
+        session.connection().execute(
+            statements().add_conversation,
+            {
+                "id": conversation_id,
+                "person_id": person.id,
+                "title": title_of(text),
+                "channel": channel,
+                "created_at": at,
+                "updated_at": at,
+            },
         )
         return conversation_id
+
+    def _reopen(self, session: Session, person: Person, conversation_id: str) -> None:
+        connection = session.connection()
+        named = {"conversation": conversation_id}
+        if connection.execute(statements().owner, named).scalar_one_or_none() != person.id:
+            raise NotFound(NO_CHAT)
+        connection.execute(statements().touch_conversation, {**named, "at": now()})
 
     def before_model(self, question: Question, draft: Draft) -> None:
         """Records which way was chosen and what was found, before the model's first word is shown."""
@@ -163,10 +172,8 @@ class Journal:
     def progress(self, turn_id: str, text: str) -> None:
         """Keeps what has arrived, and shows that this process is alive."""
         with self._database.write() as session:
-            session.execute(
-                update(TurnRow)
-                .where(col(TurnRow.id) == turn_id, col(TurnRow.status) == "running")
-                .values(answer=text, heartbeat_at=now())
+            session.connection().execute(
+                statements().progress, {"turn": turn_id, "text": text, "at": now()}
             )
 
     def end(
@@ -184,22 +191,21 @@ class Journal:
         change nothing, so a stop that races the end is harmless."""
         at = now()
         with self._database.write() as session:
-            ended = session.execute(
-                update(TurnRow)
-                .where(col(TurnRow.id) == question.turn_id, col(TurnRow.status) == "running")
-                .values(
-                    status=status,
-                    answer=text,
-                    error=error,
-                    intent=draft.intent.name if draft.intent else "",
-                    model=draft.model,
-                    receipt=receipt_json(receipt),
-                    offers=[offer_json(offer) for offer in offers],
-                    finished_at=at,
-                )
-                .returning(col(TurnRow.id))
-            ).all()
-            if not ended:
+            ended = session.connection().execute(
+                statements().end,
+                {
+                    "turn": question.turn_id,
+                    "new_status": status,
+                    "text": text,
+                    "problem": error,
+                    "intent_name": draft.intent.name if draft.intent else "",
+                    "model_id": draft.model,
+                    "receipt_json": receipt_json(receipt),
+                    "offers_json": [offer_json(offer) for offer in offers],
+                    "at": at,
+                },
+            )
+            if not ended.rowcount:
                 return
             self._ledger.append(
                 session,
@@ -255,6 +261,14 @@ class Journal:
             ]
             self._ledger.append(session, *events)
         return len(stale)
+
+
+def past_of(session: Session, conversation_id: str) -> tuple[int, tuple[Exchange, ...]]:
+    """The next free position and the last exchanges that were answered, oldest first."""
+    rows = session.connection().execute(statements().past, {"conversation": conversation_id}).all()
+    answered = [row for row in rows if row.status in ("finished", "stopped")][:HISTORY]
+    position = rows[0].position + 1 if rows else 0
+    return position, tuple(Exchange(row.question, row.answer) for row in reversed(answered))
 
 
 def hide_from(session: Session, person: Person, conversation_id: str, turn_id: str) -> None:

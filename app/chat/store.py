@@ -6,20 +6,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlmodel import Session, col
 
 from app.chat.views import ConversationView, TurnView, turn_view
 from app.db import Database
 from app.db.tables import ConversationRow, TurnRow
-from app.domain import Exchange, Person, now
+from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import ConversationChanged, FeedbackGiven
 from app.usage import facts
 
 TITLE_LENGTH = 60
-HISTORY = 6
+NO_CHAT = "There is no such chat among yours."
 UNDO_FOR = timedelta(days=1)
 
 
@@ -151,7 +151,7 @@ def owned(session: Session, person: Person, conversation_id: str) -> Conversatio
     """Raises NotFound, in the same words whether it is missing or somebody else's."""
     row = session.get(ConversationRow, conversation_id)
     if row is None or row.person_id != person.id:
-        raise NotFound("There is no such chat among yours.")
+        raise NotFound(NO_CHAT)
     return row
 
 
@@ -160,31 +160,6 @@ def owned_turn(session: Session, person: Person, turn_id: str) -> TurnRow:
     if row is None or row.person_id != person.id:
         raise NotFound("There is no such answer among yours.")
     return row
-
-
-def history(session: Session, conversation_id: str, before: int) -> tuple[Exchange, ...]:
-    """The last exchanges before position `before`, oldest first."""
-    rows = session.execute(
-        select(col(TurnRow.question), col(TurnRow.answer))
-        .where(
-            col(TurnRow.conversation_id) == conversation_id,
-            col(TurnRow.hidden_at).is_(None),
-            col(TurnRow.position) < before,
-            col(TurnRow.status).in_(("finished", "stopped")),
-        )
-        .order_by(col(TurnRow.position).desc())
-        .limit(HISTORY)
-    ).all()
-    return tuple(Exchange(*row) for row in reversed(rows))
-
-
-def next_position(session: Session, conversation_id: str) -> int:
-    highest = session.execute(
-        select(func.max(col(TurnRow.position))).where(
-            col(TurnRow.conversation_id) == conversation_id
-        )
-    ).scalar()
-    return 0 if highest is None else int(highest) + 1
 
 
 def title_of(question: str) -> str:
