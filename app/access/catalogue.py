@@ -13,7 +13,7 @@ Risk = Literal["low", "medium", "high"]
 
 @dataclass(frozen=True, slots=True)
 class GuardedPage:
-    """`name` is the page's file under app/ui/pages; `title` is how a reason names it."""
+    """`name` is the page's file under app/ui/screens; `title` is how a reason names it."""
 
     name: str
     title: str

@@ -26,7 +26,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PageEntry:
-    """`name` is the file under pages/ and the policy's name for it; `group` heads its part of the sidebar."""
+    """`name` is the file under screens/ and the policy's name for it; `group` heads its part of the sidebar."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ def _opener(services: Services, person: Person, entry: PageEntry) -> Callable[[]
                 f"open the page '{entry.title}'",
                 services.ledger,
             )
-            importlib.import_module(f"app.ui.pages.{entry.name}").render(services, person)
+            importlib.import_module(f"app.ui.screens.{entry.name}").render(services, person)
         except Denied as error:
             _denied(error)
         except SwitchboardError as error:

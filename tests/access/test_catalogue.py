@@ -53,7 +53,7 @@ def test_only_sign_in_and_health_are_public() -> None:
 def test_every_page_is_listed() -> None:
     from app.ui import navigation
 
-    files = {path.stem for path in Path(navigation.__file__).parent.glob("pages/*.py")}
+    files = {path.stem for path in Path(navigation.__file__).parent.glob("screens/*.py")}
     listed = {page.name for page in PAGES}
     assert {page.name for page in navigation.PAGES} == listed
     assert files - {"__init__"} <= listed

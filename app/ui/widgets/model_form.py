@@ -47,6 +47,14 @@ def fields(
     return entered
 
 
+def standing(model: type[BaseModel], values: Mapping[str, Any], *, key: str) -> dict[str, Any]:
+    """What stands in the fields before they are drawn, so that what is wrong can be said beside them."""
+    return {
+        name: st.session_state.get(f"{key}_{name}", values.get(name, _default(field)))
+        for name, field in model.model_fields.items()
+    }
+
+
 def label_of(name: str, field: FieldInfo) -> str:
     return field.title or name.replace("_", " ").capitalize()
 

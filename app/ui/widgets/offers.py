@@ -43,40 +43,39 @@ def _form(services: Services, person: Person, turn: TurnView, offer: Offer) -> N
         page.trouble(error)
         return
     st.caption(definition.help)
-    shown = st.session_state.get(f"problems_{offer.id}", {})
+    tried = f"tried_{offer.id}"
+    form, key = definition.parameters, offer.id
+    before = model_form.standing(form, offer.arguments, key=key)
     arguments = model_form.fields(
-        definition.parameters,
+        form,
         offer.arguments,
-        key=offer.id,
+        key=key,
         origins=offer.origins,
-        problems=shown,
+        problems=definition.problems(before) if st.session_state.get(tried) else {},
     )
     problems = definition.problems(arguments)
     with st.expander("Exactly what is sent"):
         if problems:
             st.caption("Complete the form to see it.")
         else:
-            st.code(
-                _pretty(services.actions.payload(offer.action, person, arguments)),
-                "json",
-                wrap_lines=True,
-            )
+            payload = services.actions.payload(offer.action, person, arguments)
+            st.code(_pretty(payload), "json", wrap_lines=True)
     st.caption(f"{offer.next_step}.")
-    if st.button(definition.label, type="primary", key=f"send_{offer.id}"):
-        _send(services, person, turn, offer, arguments, problems)
+    pressed = st.button(
+        definition.label, type="primary", key=f"send_{offer.id}", on_click=_try, args=(tried,)
+    )
+    if pressed and not problems:
+        _send(services, person, turn, offer, arguments)
+
+
+def _try(key: str) -> None:
+    """From now on the form says what is wrong with it."""
+    st.session_state[key] = True
 
 
 def _send(
-    services: Services,
-    person: Person,
-    turn: TurnView,
-    offer: Offer,
-    arguments: dict[str, Any],
-    problems: dict[str, str],
+    services: Services, person: Person, turn: TurnView, offer: Offer, arguments: dict[str, Any]
 ) -> None:
-    st.session_state[f"problems_{offer.id}"] = problems
-    if problems:
-        st.rerun(scope="fragment")
     try:
         current = identity.still(services, person)
         services.actions.submit(

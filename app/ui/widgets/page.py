@@ -26,7 +26,8 @@ def mark() -> str:
 
 
 def style() -> None:
-    st.html(f"<style>{asset('switchboard.css')}</style>")
+    """The style sheet. The mark beside it keeps it in the page: styles alone go where toasts go, and a toast replaces them."""
+    st.html(f"<style>{asset('switchboard.css')}</style><i></i>")
 
 
 @lru_cache(maxsize=1)
