@@ -17,7 +17,8 @@ ONE_RUN_S = 0.5
 
 def visitor(services: Services) -> Person | None:
     """The person whose session cookie the browser sent, checked against the database now."""
-    return services.identity.sessions.resolve(st.context.cookies.get(SESSION_COOKIE))
+    token = st.context.cookies.get(SESSION_COOKIE)
+    return services.identity.sessions.resolve(token if isinstance(token, str) else None)
 
 
 def still(services: Services, person: Person) -> Person:
