@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
@@ -22,8 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.bench.stream_client import Timing
 
 HOST = "localhost"
-FIRST_WORDS = b"The policy says"
-LAST_WORDS = b"answered by"
+ANSWER = b"sb-answer"
+FIRST_WORD = b"The"
 GIVE_UP_S = 60.0
 
 
@@ -34,10 +35,13 @@ class Tab:
     socket: ClientConnection
     chat_input: ChatInput | None = None
     page_hash: str = ""
+    query: str = ""
     input_fragment: str = ""
     reruns: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def open(self) -> None:
+        """An empty chat, as a click on New chat gives it."""
+        self.query = ""
         await self.send()
         await self.until_finished()
 
@@ -45,6 +49,7 @@ class Tab:
         message = BackMsg()
         state = message.rerun_script
         state.page_script_hash = self.page_hash
+        state.query_string = self.query
         state.fragment_id = fragment
         state.is_auto_rerun = bool(fragment) and text is None
         state.context_info.url = f"http://{HOST}/"
@@ -74,7 +79,7 @@ class Tab:
         first = 0.0
         while True:
             message, data = await self.receive()
-            if not first and FIRST_WORDS in data:
+            if not first and FIRST_WORD in data.partition(ANSWER)[2]:
                 first = time.perf_counter()
             if message.WhichOneof("type") == "script_finished" and first:
                 break
@@ -94,6 +99,8 @@ class Tab:
                 if element.WhichOneof("type") == "chat_input":
                     self.chat_input = element.chat_input
                     self.input_fragment = message.delta.fragment_id
+            case "page_info_changed":
+                self.query = message.page_info_changed.query_string
             case "auto_rerun":
                 again = message.auto_rerun
                 self._every(again.fragment_id, again.interval)
@@ -137,31 +144,42 @@ async def _choose_first_person(client: httpx.AsyncClient, page: httpx.Response) 
     (await client.post(target, data=fields)).raise_for_status()
 
 
-async def page_loop(port: int, questions: Sequence[str], at_once: int) -> list[Timing]:
-    """`at_once` tabs, each opened and settled before the clock starts, ask all `questions` between them."""
+async def page_loop(
+    port: int, questions: Sequence[str], at_once: int, cpu: Callable[[], float]
+) -> tuple[list[Timing], float]:
+    """`at_once` tabs ask in rounds: all open an empty chat and settle, then all ask at once, until no question is left.
+
+    Returns the timings and the seconds of `cpu` (the server's, read by the caller) that the asking took, opening excluded.
+    """
     cookie = await sign_in(port)
-    queue = list(reversed(questions))
     timings: list[Timing] = []
-    ready = asyncio.Barrier(at_once)
+    spent = 0.0
+    async with AsyncExitStack() as stack:
+        tabs = [Tab(await stack.enter_async_context(_socket(port, cookie))) for _ in range(at_once)]
+        for start in range(0, len(questions), at_once):
+            for tab in tabs:
+                await tab.open()
+            before = cpu()
+            asked = zip(tabs, questions[start : start + at_once], strict=False)
+            timings += await asyncio.gather(*(_timed(tab, text) for tab, text in asked))
+            spent += cpu() - before
+        for tab in tabs:
+            tab.close()
+    return timings, spent
 
-    async def tab() -> None:
-        async with connect(
-            f"ws://{HOST}:{port}/_stcore/stream",
-            additional_headers={"Cookie": cookie},
-            subprotocols=["streamlit"],  # type: ignore[list-item]
-            origin=f"http://{HOST}:{port}",  # type: ignore[arg-type]
-            max_size=None,
-        ) as socket:
-            page = Tab(socket)
-            await page.open()
-            await ready.wait()
-            while queue:
-                question = queue.pop()
-                try:
-                    timings.append(await page.ask(question))
-                except (TimeoutError, OSError) as error:
-                    timings.append(Timing(0, 0, f"{type(error).__name__}: {error}"))
-            page.close()
 
-    await asyncio.gather(*(tab() for _ in range(at_once)))
-    return timings
+def _socket(port: int, cookie: str) -> connect:
+    return connect(
+        f"ws://{HOST}:{port}/_stcore/stream",
+        additional_headers={"Cookie": cookie},
+        subprotocols=["streamlit"],  # type: ignore[list-item]
+        origin=f"http://{HOST}:{port}",  # type: ignore[arg-type]
+        max_size=None,
+    )
+
+
+async def _timed(tab: Tab, text: str) -> Timing:
+    try:
+        return await tab.ask(text)
+    except (TimeoutError, OSError) as error:
+        return Timing(0, 0, f"{type(error).__name__}: {error}")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 GIVE_UP_S = 60.0
 
 

@@ -147,13 +147,12 @@ def measure_page(
     slow = model_server(stack, work, options.tokens, options.delay_ms)
     own = asyncio.run(measure_model(slow, options))
     server, port, _ = desk(stack, work, data, slow)
-    asyncio.run(page_loop(port, questions(2, seed=2), 1))
+    asyncio.run(page_loop(port, questions(3, seed=2), 1, float))
     for at_once in (1, 50):
         count = options.chats if at_once == 1 else at_once * 2
         asked = questions(count, options.questions, seed=100 + at_once)
-        before = cpu_seconds(server)
-        timings = asyncio.run(page_loop(port, asked, at_once))
-        cpu_ms = (cpu_seconds(server) - before) / len(timings) * 1000
+        timings, spent = asyncio.run(page_loop(port, asked, at_once, lambda: cpu_seconds(server)))
+        cpu_ms = spent / len(timings) * 1000
         figures["page"][str(at_once)] = summary(timings, own)
         figures["errors"] += sum(bool(t.error) for t in timings)
         report_errors(timings)
