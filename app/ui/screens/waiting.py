@@ -29,6 +29,8 @@ def render(services: Services, person: Person) -> None:
 @st.fragment(run_every=REFRESH_S)
 def _waiting(services: Services, person: Person) -> None:
     person = identity.still(services, person)
+    if st.session_state.pop("decided", False):
+        st.rerun()  # the number in the sidebar and the list below change too
     page.said()
     waiting = services.actions.waiting_for(person)
     if not waiting:
@@ -98,6 +100,7 @@ def _decide(
     except SwitchboardError as error:
         st.session_state["trouble"] = error
     else:
+        st.session_state["decided"] = True
         page.say("Approved. It runs now." if approve else "Rejected. They see your reason.")
 
 
