@@ -29,6 +29,7 @@ NO_PASSAGES = "I found no document you can see that answers this."
 
 CANDIDATES = 8  # sentences that are compared by meaning
 QUOTES = 4
+ENOUGH = 3  # with fewer quotes the answer reads on
 WORDS_SHARE = 0.4  # of the score; the rest is meaning
 FLOOR = 0.40  # below it a sentence does not answer; see tests/llm/test_extractive.py
 FLOOR_BY_WORDS = 0.5  # without an embedder
@@ -37,10 +38,8 @@ NEAR_BEST = 0.76  # a further quote must reach this share of the best one's scor
 SAME = 0.6  # share of common words from which a second quote says the same again
 _K1, _B = 1.2, 0.6
 _CONTEXT_SHARE = 0.5
-_CONTEXT_CHARS, _TEXT_CHARS = (
-    80,
-    240,
-)  # of a unit that are embedded: a millisecond for some 12 tokens
+_CONTEXT_CHARS = 80  # of a unit's context that are embedded: a millisecond for some 12 tokens
+_TEXT_CHARS = 240
 _NEW_TERMS = 3
 _TELLS_LITTLE = 0.7
 
@@ -98,8 +97,8 @@ class ExtractiveReader:
         ]
         candidates = sorted(_by_words(question, units), key=_with_rank)[:CANDIDATES]
         if self._embed is None:
-            return _select(candidates, FLOOR_BY_WORDS)
-        return _select(_by_meaning(question, candidates, self._embed), FLOOR)
+            return _read_on(_select(candidates, FLOOR_BY_WORDS), units)
+        return _read_on(_select(_by_meaning(question, candidates, self._embed), FLOOR), units)
 
 
 def _by_words(question: str, units: list[Quotable]) -> list[Quote]:
@@ -160,6 +159,22 @@ def _select(quotes: list[Quote], floor: float) -> list[Quote]:
         if good and not any(_same(quote, other) for other in chosen):
             chosen.append(quote)
     return chosen[:QUOTES]
+
+
+def _read_on(chosen: list[Quote], units: Sequence[Quotable]) -> list[Quote]:
+    """A short answer goes on with what follows its quotes in the text: a rule's next sentence is often the one needed."""
+    places = {(unit.passage, unit.place): unit for unit in units}
+    taken = {(quote.unit.passage, quote.unit.place) for quote in chosen}
+    longer = list(chosen)
+    for quote in chosen:
+        following = (quote.unit.passage, quote.unit.place + 1)
+        unit = places.get(following)
+        if len(longer) >= ENOUGH:
+            break
+        if unit is not None and following not in taken and unit.context == quote.unit.context:
+            longer.append(Quote(unit, quote.score))
+            taken.add(following)
+    return longer
 
 
 def _with_rank(quote: Quote) -> float:
