@@ -1,0 +1,141 @@
+"""An admin's main tasks: sources, models, the log. (People are in test_sessions.py.)"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.desk import Desk
+from tests.browser.visitor import ADA, NOOR, choose
+
+PHRASE = "The spare key to the otter pen hangs behind the third barrel."
+QUESTION = "Where does the spare key to the otter pen hang?"
+EVERYONE = "[access]\neveryone = true\n"
+NOBODY_OF_SALES = '[access]\ngroups = ["hr-restricted"]\n'
+
+
+def synced(page: Page) -> None:
+    """Presses Sync now and waits until the page says by itself that it is over."""
+    runs = page.locator(".sb-table", has_text="What changed").locator("tbody tr")
+    before = runs.count()
+    page.get_by_role("button", name="Sync now").click()
+    expect(runs).to_have_count(before + 1)
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
+    expect(runs.first).to_contain_text("finished")
+
+
+def test_a_folder_is_tested_added_and_its_readers_follow_the_access_file(
+    reading_desk: Desk, visit: Visit, tmp_path: Path
+) -> None:
+    folder = tmp_path / "otters"
+    folder.mkdir()
+    (folder / "otter-pen.md").write_text(f"# Otter pen\n\n{PHRASE}\n", encoding="utf-8")
+    (folder / "torn.pdf").write_bytes(b"%PDF-1.7\nthis is not a PDF any more")
+    (folder / "access.toml").write_text(EVERYONE, encoding="utf-8")
+
+    noor = visit(reading_desk, NOOR, "/connectors")
+    page = noor.page
+    expect(page.locator(".sb-table")).to_contain_text("up to date")
+    page.get_by_role("button", name=re.compile("Add a folder")).click()
+    form = noor.dialog()
+    form.get_by_label("Name").fill("Otters")
+    form.get_by_label("Name").press("Enter")
+    path = form.get_by_role("textbox", name=re.compile("Folder|Path")).first
+    path.fill(str(tmp_path / "not-there"))
+    path.press("Enter")
+    form.get_by_role("button", name="Test", exact=True).click()
+    expect(form.locator(".sb-note .sb-red").first).to_be_visible()
+    path.fill(str(folder))
+    path.press("Enter")
+    form.get_by_role("button", name="Test", exact=True).click()
+    expect(form.locator(".sb-note .sb-green").first).to_be_visible()
+    expect(form.locator(".sb-note .sb-red")).to_have_count(0)
+    form.get_by_role("button", name="Add and sync").click()
+
+    expect(page.locator(".sb-page h1")).to_have_text("Otters")
+    failures = page.locator(".sb-table", has_text="What went wrong")
+    expect(failures).to_contain_text("torn.pdf")  # by itself, when the sync is over
+    expect(page.get_by_test_id("stMain")).to_contain_text("Documents1")
+
+    otters = reading_desk.document("otter-pen.md")
+    ada = visit(reading_desk, ADA, f"/document?id={otters}")
+    expect(ada.page.get_by_test_id("stMain")).to_contain_text(PHRASE)
+    ada.open("/")
+    ada.ask(QUESTION)
+    expect(ada.answered().locator(".sb-answer")).to_contain_text("behind the third barrel")
+
+    choose(page.get_by_test_id("stMain"), "Preview as", "Ada Lindqvist")
+    expect(page.get_by_text("Ada Lindqvist finds 1 of 1 document of this source.")).to_be_visible()
+
+    (folder / "access.toml").write_text(NOBODY_OF_SALES, encoding="utf-8")
+    synced(page)
+    counts = json.loads(
+        reading_desk.one(
+            "SELECT counts FROM sync_run WHERE connector_id = (SELECT id FROM connector WHERE name"
+            " = 'Otters') ORDER BY started_at DESC LIMIT 1"
+        )
+    )
+    assert (counts["access"], counts["embedded"]) == (1, 0)
+    expect(page.get_by_text("Ada Lindqvist finds 0 of 1 document of this source.")).to_be_visible()
+
+    ada.open(f"/document?id={otters}")
+    expect(ada.page.get_by_role("alert")).to_contain_text("Nothing to show")
+    assert PHRASE not in ada.page.content()
+    ada.open("/")
+    ada.ask(QUESTION)
+    expect(ada.answered().locator(".sb-answer")).not_to_contain_text("barrel")
+
+
+def test_an_old_citation_of_a_document_that_she_lost_stays_closed(
+    reading_desk: Desk, visit: Visit
+) -> None:
+    """The answer that she was given stays hers; what it rests on is asked for again at each click."""
+    rules = reading_desk.data / "demo-company" / "handbook" / "lyon" / "access.toml"
+    before = rules.read_text(encoding="utf-8")
+    luc = visit(reading_desk, "luc.bertrand@fernhill.example")
+    luc.ask("What is the door code in Lyon?")
+    answer = luc.answered()
+    expect(answer.locator(".sb-answer")).to_contain_text("4712A")
+    noor = visit(reading_desk, NOOR, "/connectors")
+    noor.page.get_by_role("link", name="Fernhill Instruments documents").click()
+    try:
+        rules.write_text(NOBODY_OF_SALES, encoding="utf-8")
+        synced(noor.page)
+        luc.page.reload()
+        luc.answered().locator(".sb-cite").first.click()
+        box = luc.dialog()
+        expect(box.get_by_role("alert")).to_contain_text("There is no such document")
+        expect(box).not_to_contain_text("4712A")
+    finally:
+        rules.write_text(before, encoding="utf-8")
+        synced(noor.page)
+
+
+def test_a_test_call_says_how_long_the_model_took(desk: Desk, visit: Visit) -> None:
+    noor = visit(desk, NOOR, "/models")
+    row = noor.page.locator(".sb-table tr", has_text="scripted")
+    expect(row).to_contain_text("confidential")
+    noor.page.get_by_text("Change scripted").click()
+    noor.page.get_by_role("button", name="Test call").locator("visible=true").click()
+    expect(noor.page.get_by_text("It answered.")).to_be_visible()
+    expect(noor.page.get_by_text(re.compile(r"A test call took [\d.]+ m?s"))).to_be_visible()
+
+
+def test_the_log_lists_what_happened_and_holds_together(desk: Desk, visit: Visit) -> None:
+    noor = visit(desk, NOOR, "/audit")
+    table = noor.page.locator(".sb-table")
+    expect(table).to_contain_text("signed in")
+    noor.page.get_by_role("button", name="Verify the chain").click()
+    expect(noor.page.get_by_text("The chain holds.")).to_be_visible()
+    choose(noor.page.get_by_test_id("stMain"), "Kind", "Sync done")
+    expect(table.locator("tbody tr")).to_have_count(
+        desk.one("SELECT count(*) FROM event WHERE type = 'sync_done'")
+    )
+    with noor.page.expect_download() as download:
+        noor.page.get_by_role("button", name="Download a copy").click()
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
