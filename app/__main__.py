@@ -11,15 +11,15 @@ from app.db import Database, current_revision, migrate
 from app.errors import SwitchboardError
 from app.logs import set_up
 from app.records import Ledger
-from app.settings import Settings
+from app.settings import Settings, read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 a check or a command failed, 2 wrong arguments."""
     options = parser().parse_args(arguments)
-    settings = Settings()
-    set_up(settings.log_level)
     try:
+        settings = read_settings()
+        set_up(settings.log_level)
         return int(options.run(settings, options))
     except SwitchboardError as error:
         print(error, file=sys.stderr)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from app.domain import DataClass
+from app.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
@@ -101,6 +104,21 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("use DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @field_validator("compatible_clearance")
+    @classmethod
+    def _known_class(cls, value: str) -> str:
+        try:
+            return DataClass.parse(value).label
+        except ValueError:
+            raise ValueError("use public, internal, confidential or restricted") from None
+
     @property
     def address(self) -> str:
         """The public address without a trailing slash."""
@@ -117,3 +135,25 @@ class Settings(BaseSettings):
     @property
     def demo_issuer(self) -> bool:
         return not self.oidc_issuer
+
+
+def read_settings() -> Settings:
+    """The settings of the environment. Raises ConfigurationError that names each wrong variable, never its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise ConfigurationError(
+            f"The environment has settings that cannot be used. {wrong}."
+        ) from None
+    except SettingsError as error:
+        name = str(error).split('"')[1] if '"' in str(error) else "a setting"
+        raise ConfigurationError(f"SWITCHBOARD_{name.upper()} is no valid JSON.") from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else ""
+    return name if name.isupper() else f"SWITCHBOARD_{name.upper()}"
