@@ -64,7 +64,7 @@ def start(services: Services, person: Person, question: str, replaces: str | Non
     if st.query_params.get(OPEN) != live.conversation_id:
         st.query_params[OPEN] = live.conversation_id
         st.session_state["begun"] = begun_turn(live, question)
-        st.rerun(["recents", "conversation"])
+        st.rerun(["conversation", "recents"])  # the words first, the list when they are all there
 
 
 def begun_turn(live: LiveTurn, question: str) -> TurnView:
