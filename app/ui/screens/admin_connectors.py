@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.access.policy import require
+from app.db.tables import SyncRunRow
 from app.domain import Person, now
 from app.errors import NotFound, SwitchboardError
 from app.knowledge.sync import ConnectorKind, ConnectorStatus
@@ -148,7 +149,7 @@ def _now(services: Services, person: Person, connector_id: str, was_busy: bool) 
     if connector.syncing and connector.run is not None:
         st.html(
             f'<div class="sb-stage" role="status"><span class="sb-pulse"></span>'
-            f"<span>{text(connector.run.stage)} · {text(counted(connector.run))}</span></div>"
+            f"<span>{text(connector.run.stage)}{_so_far(connector.run)}</span></div>"
         )
     last = time_html(connector.last_sync_at, zone) if connector.last_sync_at else "never"
     following = time_html(connector.next_sync_at, zone) if connector.next_sync_at else "–"
@@ -162,6 +163,10 @@ def _now(services: Services, person: Person, connector_id: str, was_busy: bool) 
         f"{connector.permissions_max_age_s // 3600} h</dd></dl>"
     )
     _buttons(services, person, connector)
+
+
+def _so_far(run: SyncRunRow) -> str:
+    return f" · {text(counted(run))}" if run.counts else ""
 
 
 def _buttons(services: Services, person: Person, connector: ConnectorStatus) -> None:
