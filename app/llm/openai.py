@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import httpx2
 import openai
-from openai import omit
+from pydantic_core import to_json
 
-from app.domain import ChatMessage, ModelCall, ModelChunk, ModelDone, Prompt, TextDelta, Usage
+from app.domain import ChatMessage, Json, ModelCall, ModelChunk, ModelDone, Prompt, TextDelta, Usage
 from app.errors import ModelError
 from app.llm import faults, transport
 from app.llm.faults import Reply
@@ -24,6 +25,11 @@ _THINKS = re.compile(r"^(o\d|gpt-[5-9])(?!.*chat)")
 _THINKING_TOKENS = 4000
 _CHECK = Prompt((ChatMessage("user", "Answer with the word ok."),), "check", "v1", "")
 _CHECK_TOKENS = 16
+_HEADERS = {
+    "Accept": "text/event-stream",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
 
 
 class OpenAIModel:
@@ -58,9 +64,9 @@ class OpenAIModel:
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
         reading = _Reading(self.label, self._secret)
         try:
-            async with self._request(call) as response:
+            async with aclosing(await self._request(call)) as response:
                 transport.require_event_stream(self.label, response.headers)
-                lists = transport.event_lists(response.http_response)
+                lists = transport.event_lists(response)
                 async with aclosing(lists):
                     async for found in lists:
                         if text := reading.take(found):
@@ -84,21 +90,33 @@ class OpenAIModel:
     async def close(self) -> None:
         await self._client.close()
 
-    def _request(self, call: ModelCall) -> Any:
-        hosted = self._dialect == "openai"
-        messages: Any = [{"role": m.role, "content": m.content} for m in call.prompt.messages]
-        limit = call.max_tokens + (_THINKING_TOKENS if self._thinks else 0)
-        return self._client.chat.completions.with_streaming_response.create(
-            model=self._model,
-            messages=messages,
+    async def _request(self, call: ModelCall) -> httpx2.Response:
+        """Through the SDK's client (its key, addresses, timeouts and errors), but below `create`, which rewrites the
+        parameters one by one and builds typed responses: 1.1 -> 0.7 ms of CPU for 40 tokens."""
+        response = await self._client.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            content=to_json(self._body(call)),
+            options={"headers": _HEADERS},
             stream=True,
-            stream_options={"include_usage": True},
-            temperature=omit if self._thinks else call.temperature,
-            reasoning_effort="low" if self._thinks else omit,
-            max_completion_tokens=limit if hosted else omit,
-            max_tokens=omit if hosted else limit,
-            extra_headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
+            stream_cls=openai.AsyncStream[Any],
         )
+        return cast(httpx2.Response, response)  # what `cast_to` makes of it
+
+    def _body(self, call: ModelCall) -> Json:
+        limit = call.max_tokens + (_THINKING_TOKENS if self._thinks else 0)
+        body: Json = {
+            "model": self._model,
+            "messages": [{"role": m.role, "content": m.content} for m in call.prompt.messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_completion_tokens" if self._dialect == "openai" else "max_tokens": limit,
+        }
+        if self._thinks:
+            body["reasoning_effort"] = "low"
+        else:
+            body["temperature"] = call.temperature
+        return body
 
 
 class _Reading:
