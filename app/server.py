@@ -77,5 +77,6 @@ def serve(services: Services) -> None:
             "server.port": settings.port,
             "server.address": settings.host,
             "server.headless": True,
+            "logger.hideWelcomeMessage": True,
         }
     )
