@@ -197,7 +197,7 @@ def _compose(quotes: list[Quote], passages: Sequence[Passage]) -> str:
     for title, units in by_title.items():
         units.sort(key=lambda unit: (unit.passage, unit.place))
         lines = "\n".join(_bullet(unit) for unit in units)
-        parts.append(f"**{title}** says:\n\n{lines}")
+        parts.append(f"**{title}**\n\n{lines}")
     return "\n\n".join(parts)
 
 

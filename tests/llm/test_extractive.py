@@ -137,7 +137,7 @@ def test_quotes_stand_under_their_document_and_are_few(reader: ExtractiveReader)
     bullets = [line for line in text.splitlines() if line.startswith("- ")]
     assert 1 <= len(bullets) <= QUOTES
     assert all(re.search(r" \[\d\]$", line) for line in bullets)
-    assert "** says:" in text
+    assert text.startswith("**")
 
 
 def test_the_same_thing_is_quoted_once(reader: ExtractiveReader) -> None:
