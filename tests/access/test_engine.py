@@ -95,3 +95,30 @@ def test_the_roles_of_the_schema_are_the_domains() -> None:
     schema = (FOLDER / "schema.cedarschema").read_text()
     listed = ", ".join(f'"{role.value}"' for role in Role)
     assert f"entity Role enum [{listed}];" in schema
+
+
+def test_a_kept_verdict_never_answers_for_somebody_changed() -> None:
+    policy = Policy()
+    for _ in range(2):
+        assert not policy.administer(someone("mara", Role.EMPLOYEE, "Sales"), "people")
+        assert policy.administer(someone("mara", Role.ADMIN, "Sales"), "people")
+        assert policy.see_usage(someone("tom", Role.TEAM_LEAD, "Sales"), "Sales")
+        assert not policy.see_usage(someone("tom", Role.TEAM_LEAD, "Support"), "Sales")
+        assert policy.call_api(None, "/metrics", loopback=True)
+        assert not policy.call_api(None, "/metrics", loopback=False)
+
+
+def test_whatever_cedar_is_given_tells_two_requests_apart() -> None:
+    person = Entity("Person", "p", {"role": Entity("Role", "admin"), "local": True})
+    others = [
+        Entity("Visitor", "p", person.attributes),
+        Entity("Person", "q", person.attributes),
+        Entity("Person", "p", {"role": Entity("Role", "employee"), "local": True}),
+        Entity("Person", "p", {"role": "admin", "local": True}),
+        Entity("Person", "p", {"role": Entity("Role", "admin"), "local": False}),
+        Entity("Person", "p", {"role": Entity("Role", "admin")}),
+        Entity("Person", "p", person.attributes, (Entity("Group", "g"),)),
+    ]
+    assert len({person.key, *(other.key for other in others)}) == len(others) + 1
+    same = Entity("Person", "p", {"local": True, "role": Entity("Role", "admin")})
+    assert same.key == person.key
