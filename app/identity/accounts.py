@@ -64,7 +64,8 @@ class Accounts:
 
     def principals(self, session: Session, person_id: str) -> frozenset[str]:
         """Exactly what is stored: nobody is added here, so somebody never expanded may see nothing."""
-        return frozenset(session.execute(self._principals, {"person_id": person_id}).scalars())
+        rows = session.connection().execute(self._principals, {"person_id": person_id})
+        return frozenset(rows.scalars())
 
     def upsert(
         self,
