@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
@@ -18,6 +19,7 @@ from app.api import api_routes
 from app.demo.people import load_people
 from app.demo.seed import seed
 from app.identity import issuer_routes, sign_in_routes
+from app.response_headers import PageHeaders
 from app.wiring import Services
 
 if TYPE_CHECKING:
@@ -56,7 +58,12 @@ def streamlit_app(services: Services) -> st.App:
             wiring.use(None)
             await services.stop()
 
-    return st.App(UI / "main.py", lifespan=lifespan, routes=routes(services))
+    return st.App(
+        UI / "main.py",
+        lifespan=lifespan,
+        routes=routes(services),
+        middleware=[Middleware(PageHeaders)],
+    )
 
 
 def warm(services: Services) -> None:
