@@ -169,6 +169,28 @@ def pdf(lines: list[str], *, password: str = "") -> bytes:
     return out.getvalue()
 
 
+def test_pdf_lines_are_paragraphs_again_and_short_ones_before_them_headings() -> None:
+    from app.knowledge.ingest.parse import _unwrapped
+
+    lines = """Hotels
+The limit in Lyon is 180 a night, breakfast included, and it holds for every-
+body who travels. City tax comes on top and is always paid by the company.
+Meals
+A daily allowance takes the place of receipts, and it is halved on the first and
+last day.
+City Limit
+Lyon €180"""
+    assert _unwrapped(lines).split("\n\n") == [
+        "## Hotels",
+        "The limit in Lyon is 180 a night, breakfast included, and it holds for everybody "
+        "who travels. City tax comes on top and is always paid by the company.",
+        "## Meals",
+        "A daily allowance takes the place of receipts, and it is halved on the first and last day.",
+        "City Limit",
+        "Lyon €180",
+    ]
+
+
 def test_pdf_keeps_pages() -> None:
     parsed = parse(pdf(["Benefits 2026", "Bicycle scheme"]), "application/pdf")
     assert parsed.title == "Benefits 2026"

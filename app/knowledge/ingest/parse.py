@@ -119,13 +119,53 @@ def _pdf_title(title: str, sections: list[Section]) -> str:
         r"untitled|microsoft word|anonymous|\.\w{2,4}$", title, re.IGNORECASE
     ):
         return title
-    first = sections[0].text.split("\n", 1)[0].strip()
+    first = sections[0].text.split("\n", 1)[0].removeprefix("## ").strip()
     return first if 3 <= len(first) <= 90 else ""
 
 
+FULL_LINE = 0.7  # of the longest line; a shorter one ends its paragraph
+LONGEST_HEADING = 60
+NOT_A_HEADING = re.compile(r"[£€$%×|]")
+
+
 def _unwrapped(text: str) -> str:
-    """Words hyphenated at a line's end are joined again."""
-    return re.sub(r"(?<=[a-z])-\n(?=[a-z])", "", text).strip()
+    """Lines as paragraphs again, with headings marked as in markdown.
+
+    A PDF has lines only: one that reaches the right edge goes on in the next, a shorter one ends a paragraph, and a short one
+    without a full stop before a paragraph is its heading. Words hyphenated at a line's end are joined again.
+    """
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    full = FULL_LINE * max(map(len, lines), default=0)
+    paragraphs: list[str] = []
+    goes_on = False
+    for number, line in enumerate(lines):
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        if goes_on and paragraphs:
+            paragraphs[-1] = _joined(paragraphs[-1], line)
+        else:
+            paragraphs.append(f"## {line}" if _is_heading(line, following, full) else line)
+        heads_next = line[-1] in ".!?" and _looks_like_heading(following, full)
+        goes_on = len(line) >= full and not heads_next and not paragraphs[-1].startswith("## ")
+    return "\n\n".join(paragraphs)
+
+
+def _joined(before: str, line: str) -> str:
+    if re.search(r"[a-z]-$", before) and line[:1].islower():
+        return before[:-1] + line
+    return f"{before} {line}"
+
+
+def _is_heading(line: str, following: str, full: float) -> bool:
+    leads = len(following) >= full or following[-1:] in (".", "!", "?")
+    return _looks_like_heading(line, full) and leads and len(following) > len(line)
+
+
+def _looks_like_heading(line: str, full: float) -> bool:
+    short = 0 < len(line) <= min(LONGEST_HEADING, full)
+    return (
+        short and line[0].isupper() and line[-1] not in ".:;,!?…" and not NOT_A_HEADING.search(line)
+    )
 
 
 def _docx(content: bytes) -> Parsed:
