@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from itertools import cycle, islice
 
 from app.domain import ModelCall, ModelChunk, ModelDone, TextDelta
@@ -81,12 +82,21 @@ class ScriptedModel:
 
 
 class ScriptedServer:
-    """The same script over HTTP/1.1. `start` returns the base URL to configure, `close` ends every connection."""
+    """The same script over HTTP/1.1. `start` returns the base URL to configure, `close` ends every connection.
 
-    def __init__(self, tokens: int = 40, delay_ms: float = 0.0, model: str = "scripted") -> None:
+    `says` names further models, each with the one text that it answers with."""
+
+    def __init__(
+        self,
+        tokens: int = 40,
+        delay_ms: float = 0.0,
+        model: str = "scripted",
+        says: Mapping[str, str] | None = None,
+    ) -> None:
         self.delay_s = delay_ms / 1000
         self.model = model
-        self.answers = {cited: _Answer(tokens, cited, model) for cited in (False, True)}
+        self.answers = {cited: _Answer(script(tokens, cited), model) for cited in (False, True)}
+        self.said = {name: _Answer(_words(text), name) for name, text in (says or {}).items()}
         self.timings: deque[tuple[float, float]] = deque(maxlen=200_000)
         self.connections: set[_Connection] = set()
         self.abandoned = 0
@@ -129,8 +139,8 @@ class ScriptedServer:
 class _Answer:
     """Every byte of an answer, made once."""
 
-    def __init__(self, tokens: int, cited: bool, model: str) -> None:
-        pieces = script(tokens, cited)
+    def __init__(self, pieces: Sequence[str], model: str) -> None:
+        tokens = len(pieces)
         head = {"id": "chatcmpl-scripted", "created": 0, "model": model}
         chunk = head | {"object": "chat.completion.chunk"}
         self.usage = {
@@ -200,8 +210,10 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 
     def _complete(self, body: bytes) -> None:
-        answer = self._server.answers[PASSAGE_MARK.encode() in body]
-        if not json.loads(body).get("stream"):
+        request = json.loads(body)
+        answer = self._server.said.get(request.get("model"))
+        answer = answer or self._server.answers[PASSAGE_MARK.encode() in body]
+        if not request.get("stream"):
             self._send(answer.whole)
             return
         started = self._loop.time()
@@ -253,13 +265,20 @@ def _sized(data: bytes) -> bytes:
     return b"%x\r\n" % len(data) + data + b"\r\n"
 
 
+def _words(text: str) -> list[str]:
+    """The text in pieces, each a word with the white space after it."""
+    return re.findall(r"\S+\s*", text) or [text]
+
+
 def _middle(values: list[float]) -> float | None:
     return round(values[len(values) // 2], 3) if values else None
 
 
-async def serve(host: str, port: int, tokens: int, delay_ms: float) -> None:
+async def serve(
+    host: str, port: int, tokens: int, delay_ms: float, says: Mapping[str, str] | None = None
+) -> None:
     """Until cancelled."""
-    server = ScriptedServer(tokens, delay_ms)
+    server = ScriptedServer(tokens, delay_ms, says=says)
     print(await server.start(host, port), flush=True)
     try:
         await asyncio.Event().wait()
@@ -273,9 +292,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9100)
     parser.add_argument("--tokens", type=int, default=40)
     parser.add_argument("--delay-ms", type=float, default=10.0)
+    parser.add_argument("--say", metavar="MODEL=TEXT", action="append", default=[])
     options = parser.parse_args()
+    says = dict(said.split("=", 1) for said in options.say)
     try:
-        asyncio.run(serve(options.host, options.port, options.tokens, options.delay_ms))
+        asyncio.run(serve(options.host, options.port, options.tokens, options.delay_ms, says))
     except KeyboardInterrupt:
         return
 

@@ -123,3 +123,17 @@ def test_it_is_served_by_the_command_line() -> None:
                 assert json.load(reply)["data"][0]["id"] == "scripted"
         finally:
             process.terminate()
+
+
+async def test_a_further_model_of_the_server_says_its_one_text() -> None:
+    server = ScriptedServer(says={"hostile": "Look ![here](http://evil.test/x.png)\n\nnow"})
+    url = await server.start()
+    model = OpenAIModel(
+        "h", "H", model_name="hostile", api_key="", base_url=url, dialect="compatible"
+    )
+    try:
+        text, _done = await answer(model, call("Why?"))
+    finally:
+        await model.close()
+        await server.close()
+    assert text == "Look ![here](http://evil.test/x.png)\n\nnow"
