@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.desk import (
+    HOSTILE_ANSWER,
     Desk,
     Receiver,
     company_with_a_hostile_document,
@@ -62,9 +63,10 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="package")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Base URL of a model that takes about two and a half seconds to answer."""
+    """Base URL of a model that takes about two and a half seconds to answer, and of one that means harm."""
     folder = tmp_path_factory.mktemp("model")
-    with scripted_model(folder, tokens=TOKENS, delay_ms=DELAY_MS) as url:
+    says = {"hostile": HOSTILE_ANSWER}
+    with scripted_model(folder, tokens=TOKENS, delay_ms=DELAY_MS, says=says) as url:
         yield url
 
 
@@ -77,7 +79,7 @@ def desk(
 ) -> Iterator[Desk]:
     environment = {
         "SWITCHBOARD_COMPATIBLE_BASE_URL": model,
-        "SWITCHBOARD_COMPATIBLE_MODELS": "scripted",
+        "SWITCHBOARD_COMPATIBLE_MODELS": "scripted,hostile",
         "SWITCHBOARD_WEBHOOK_URL": receiver.url,
     }
     with running_desk(tmp_path_factory.mktemp("desk") / "data", environment) as desk:
@@ -128,17 +130,13 @@ def visit(browser: Browser, windows: list[Visitor]) -> Visit:
     """`visit(desk, email, path)` opens the desk in a new window, signed in; the sign-in itself happens once for each person.
     Without an address the window is nobody's and still empty."""
 
-    def open_window(
-        desk: Desk, email: str | None = None, path: str = "/", **options: object
-    ) -> Visitor:
+    def open_window(desk: Desk, email: str | None = None, path: str = "/") -> Visitor:
         if email is not None and email not in desk.states:
             first = open_context(browser, desk)
             sign_in(first, email)
             desk.states[email] = first.context.storage_state()
             first.context.close()
-        if email is not None:
-            options["storage_state"] = desk.states[email]
-        visitor = open_context(browser, desk, **options)
+        visitor = open_context(browser, desk, desk.states[email] if email else None)
         windows.append(visitor)
         if email is not None:
             visitor.open(path)

@@ -19,6 +19,13 @@ from app.demo.seed import COMPANY_FOLDER
 from tests.bench.processes import free_port, process, wait_for
 
 FIRST_SYNC_S = 120.0
+HOSTILE_ANSWER = """Look here ![a picture](http://evil.test/answer.png) and <img src="http://evil.test/raw.png">.
+
+<script>document.title = "owned"</script>
+
+<iframe src="http://evil.test/frame"></iframe> Then [click me](http://evil.test/link) or [me](javascript:alert(1)).
+"""
+"""What a model might say that was talked into it."""
 HOSTILE = "handbook/cormorant-buoy.md"
 """A document that everybody may read and that tries to do more than be read."""
 HOSTILE_TEXT = """# Cormorant buoy
@@ -89,12 +96,16 @@ def first_sync(desk: Desk) -> None:
 
 
 @contextlib.contextmanager
-def scripted_model(folder: Path, *, tokens: int, delay_ms: int) -> Iterator[str]:
-    """A model that answers slowly over HTTP; yields its base URL."""
+def scripted_model(
+    folder: Path, *, tokens: int, delay_ms: int, says: Mapping[str, str]
+) -> Iterator[str]:
+    """A model that answers slowly over HTTP, and one for each of `says` with that text; yields its base URL."""
     port = free_port()
     log = folder / "model.log"
     arguments = ["-m", "app.llm.scripted", "--port", str(port)]
     arguments += ["--tokens", str(tokens), "--delay-ms", str(delay_ms)]
+    for name, text in says.items():
+        arguments += ["--say", f"{name}={text}"]
     with process(arguments, {}, log) as child:
         wait_for(f"http://127.0.0.1:{port}/v1/models", child, log)
         yield f"http://127.0.0.1:{port}/v1"

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import TOKENS, Visit
 from tests.browser.desk import Desk, model_stats, until
-from tests.browser.visitor import ADA, TOM, Visitor, chat_input, growing, sign_in
+from tests.browser.visitor import ADA, TOM, Visitor, chat_input, choose, growing, sign_in
 
 TRIP = "How do I book a trip to Lyon for two nights?"
 LAST_WORDS = re.compile(r"The policy says so in\s+1\s*\.")
@@ -217,6 +217,30 @@ def test_a_link_to_a_chat_opens_it_for_its_owner_and_nobody_else(desk: Desk, vis
     tom = visit(desk, TOM, link)
     expect(tom.page.get_by_role("heading", name="No such chat")).to_be_visible()
     expect(tom.page.get_by_text("Good morning!")).to_have_count(0)
+
+
+def test_an_answer_of_a_model_picked_by_hand_can_load_and_run_nothing(
+    desk: Desk, visit: Visit
+) -> None:
+    """The windows of every test fail when they ask another address, so its pictures would show."""
+    ada = visit(desk, ADA)
+    choose(ada.page.get_by_test_id("stBottom"), "Model", "hostile")
+    ada.ask("Write a note about <img src=http://evil.test/question.png> and **stars**")
+    answer = ada.answered()
+    expect(answer.locator(".sb-line")).to_contain_text("answered by hostile")
+    words = answer.locator(".sb-answer")
+    expect(words).to_contain_text('<img src="http://evil.test/raw.png">')
+    expect(words).to_contain_text("<script>")
+    expect(words).to_contain_text("Image: a picture (evil.test)")
+    expect(words).to_contain_text("click me (evil.test)")
+    expect(ada.page.get_by_test_id("stMain").locator("img, script, iframe")).to_have_count(0)
+    expect(words.locator("a")).to_have_count(
+        2
+    )  # the picture's address and the link, never javascript:
+    for link in words.locator("a").all():
+        expect(link).to_have_attribute("href", re.compile("^http://evil.test/"))
+        expect(link).to_have_attribute("target", "_blank")
+    assert "owned" not in ada.page.title()
 
 
 def test_the_keyboard_is_enough(desk: Desk, visit: Visit) -> None:

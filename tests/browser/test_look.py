@@ -3,11 +3,13 @@ the windows of every test.)"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.desk import Desk
+from tests.browser.desk import Desk, until
 from tests.browser.visitor import ADA, IDLE, NOOR, TOM, Visitor
 
 PAGES = (
@@ -22,8 +24,9 @@ PAGES = (
     "/people",
     "/audit",
 )
-PHONE, DESKTOP = {"width": 390, "height": 800}, {"width": 1280, "height": 800}
-GROUNDS = {"light": "rgb(252, 251, 249)", "dark": "rgb(16, 21, 26)"}
+PHONE, DESKTOP = ViewportSize(width=390, height=800), ViewportSize(width=1280, height=800)
+Scheme = Literal["light", "dark"]
+GROUNDS: dict[Scheme, str] = {"light": "rgb(252, 251, 249)", "dark": "rgb(16, 21, 26)"}
 
 WIDER_THAN_THE_WINDOW = """() => {
   const main = document.querySelector('[data-testid="stMain"]');
@@ -71,7 +74,7 @@ TOO_FAINT = """() => {
 }"""
 
 
-def complaints(page: Page, scheme: str) -> list[str]:
+def complaints(page: Page, scheme: Scheme) -> list[str]:
     """What is wrong with the page as it stands, in this light and at this width."""
     page.emulate_media(color_scheme=scheme)
     expect(page.get_by_test_id("stApp")).to_have_css("background-color", GROUNDS[scheme])
@@ -110,7 +113,9 @@ def test_an_answer_with_everything_open_stands_too(desk: Desk, visit: Visit) -> 
     ada.answered()
     conversation = ada.conversation()
     found = look_at(ada, f"/document?id={desk.document('handbook/travel-policy.md')}")
-    for size, scheme in ((PHONE, "light"), (DESKTOP, "light"), (DESKTOP, "dark")):
+    views: tuple[tuple[ViewportSize, Scheme], ...]
+    views = ((PHONE, "light"), (DESKTOP, "light"), (DESKTOP, "dark"))
+    for size, scheme in views:
         ada.page.set_viewport_size(size)
         ada.open(f"/?c={conversation}")
         ada.answered().get_by_text("Why this answer").click()
@@ -128,3 +133,12 @@ def test_on_a_phone_a_question_can_be_asked_and_the_list_opened(desk: Desk, visi
     tom.answered()
     tom.page.get_by_test_id("stExpandSidebarButton").click()
     expect(tom.page.locator(".sb-chats")).to_be_in_viewport()
+
+
+def test_a_request_to_another_address_would_be_noticed(desk: Desk, visit: Visit) -> None:
+    """Proves the check that every other test relies on."""
+    ada = visit(desk, ADA)
+    ada.page.evaluate("() => { new Image().src = 'http://evil.test/x.png'; }")
+    until(lambda: ada.outside, "the picture was not noticed")
+    assert ada.outside == ["http://evil.test/x.png"]
+    ada.outside.clear()

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    StorageState,
+    expect,
+)
 
 from tests.browser.desk import Desk
 
@@ -92,10 +99,10 @@ def growing(page: Page) -> Locator:
     return page.locator(".sb-answer").last
 
 
-def open_context(browser: Browser, desk: Desk, **options: object) -> Visitor:
-    """A browser window that notes every request that does not go to the desk."""
+def open_context(browser: Browser, desk: Desk, state: StorageState | None = None) -> Visitor:
+    """A browser window that notes every request that does not go to the desk. `state` brings cookies along."""
     context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, **({"color_scheme": "light"} | options)
+        viewport={"width": 1280, "height": 800}, color_scheme="light", storage_state=state
     )
     context.set_default_timeout(TIMEOUT_MS)
     outside: list[str] = []
