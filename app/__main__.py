@@ -67,9 +67,10 @@ def parser() -> argparse.ArgumentParser:
 
 def serve(settings: Settings, _options: argparse.Namespace) -> int:
     from app import server, wiring
+    from app.demo.inbox import with_inbox
     from app.demo.seed import who_can_sign_in
 
-    services = wiring.build(settings)
+    services = wiring.build(with_inbox(settings))
     try:
         if settings.demo_issuer and settings.demo:
             print(who_can_sign_in())

@@ -31,8 +31,10 @@ class PageHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = message.get("headers", [])
-                if any(k.lower() == b"content-type" and b"text/html" in v for k, v in given):
-                    message["headers"] = [*given, *HEADERS]
+                names = {name.lower(): value for name, value in given}
+                if b"text/html" in names.get(b"content-type", b""):
+                    added = [header for header in HEADERS if header[0] not in names]
+                    message["headers"] = [*given, *added]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

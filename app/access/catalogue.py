@@ -74,6 +74,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     GuardedRoute("/demo/issuer/authorize", public=True),
     GuardedRoute("/demo/issuer/token", public=True),
     GuardedRoute("/demo/issuer/end-session", public=True),
+    GuardedRoute("/demo/inbox", public=True),
     GuardedRoute("/metrics"),
     GuardedRoute("/v1/chat/completions"),
     GuardedRoute("/v1/models"),

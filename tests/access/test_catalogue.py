@@ -38,9 +38,9 @@ def test_what_is_not_listed_is_denied(policy: Policy, admin: Person) -> None:
         assert "no rule allows it" in decision.reason
 
 
-def test_only_sign_in_and_health_are_public() -> None:
+def test_only_sign_in_health_and_the_demo_are_public() -> None:
     public = {route.path for route in ROUTES if route.public}
-    assert {path for path in public if not path.startswith("/demo/issuer/")} == {
+    assert {path for path in public if not path.startswith("/demo/")} == {
         "/healthz",
         "/readyz",
         "/auth/login",
