@@ -33,7 +33,8 @@ def readable(
     principals = sorted(person.principals)
     for documents in _chunks(sorted(set(document_ids))):
         for names in _chunks(principals):
-            rows = session.execute(_statement(), {"documents": documents, "principals": names})
+            asked = {"documents": documents, "principals": names}
+            rows = session.connection().execute(_statement(), asked)
             for document_id, principal, checked_at, max_age_s in rows:
                 if checked_at < now - timedelta(seconds=max_age_s):
                     continue

@@ -72,6 +72,7 @@ def _sqlite(url: str) -> Engine:
         connect_args={"check_same_thread": False, "timeout": 15},
         pool_size=32,
         max_overflow=32,
+        pool_use_lifo=True,  # the connection used last has its pages and statements at hand
     )
 
     @event.listens_for(engine, "connect")
@@ -89,7 +90,10 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        immediate = connection.get_execution_options().get("begin_immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        if connection.get_execution_options().get("begin_immediate"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Cannot fail, so it goes past SQLAlchemy, whose way costs more than the statement.
+            connection.connection.dbapi_connection.execute("BEGIN")
 
     return engine

@@ -131,7 +131,8 @@ class Search:
 
     def _check(self, session: Session, person: Person, hits: Sequence[Hit]) -> _Checked:
         """Two statements: the chunks with their documents, and who may read those."""
-        rows = session.execute(_chunks(), {"ids": [hit.chunk_id for hit in hits]}).all()
+        wanted = {"ids": [hit.chunk_id for hit in hits]}
+        rows = session.connection().execute(_chunks(), wanted).all()
         documents = {row.document_id for row in rows}
         basis = readable(session, person, documents, now=self._clock())
         return _Checked({row.chunk_id: row for row in rows}, basis, len(hits))
