@@ -70,6 +70,7 @@ def serve(settings: Settings, _options: argparse.Namespace) -> int:
     from app.demo.inbox import with_inbox
     from app.demo.seed import who_can_sign_in
 
+    server.few_arenas()
     services = wiring.build(with_inbox(settings))
     try:
         if settings.demo_issuer and settings.demo:
