@@ -21,7 +21,9 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias or f"SWITCHBOARD_{name.upper()}"
         default = field.get_default(call_default_factory=True, validated_data={})
-        shown = "" if "Secret" in type(default).__name__ or default in ("", (), {}, None) else default
+        shown = (
+            "" if "Secret" in type(default).__name__ or default in ("", (), {}, None) else default
+        )
         shown = f"`{shown}`" if shown != "" else ""
         lines.append(f"| `{variable}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
