@@ -1,7 +1,7 @@
 """Cedar: load and validate the policy files once, then answer one request at a time. Only this module imports cedarpy.
 
 A decision is a function of the request alone (the policies never change while they are loaded), so the last few thousand are
-kept: 0.1 ms becomes 0.01 ms, several times a question. The key is everything that Cedar is given, so a person whose role,
+kept: 0.2 ms becomes 0.03 ms in a running desk, several times a question. The key is everything that Cedar is given, so a person whose role,
 team or groups changed asks another question and is never served an old answer.
 """
 
@@ -20,7 +20,7 @@ from app.errors import ConfigurationError
 
 FOLDER = Path(__file__).parent
 KEPT = 4096
-"""Verdicts, about 3 MB. When that many are kept all are forgotten: simpler than an order, and as good."""
+"""Verdicts, about 4 MB. When that many are kept all are forgotten: simpler than an order, and as good."""
 ENTITY = re.compile(r'\b([A-Z]\w*)::"([^"]*)"')
 
 
