@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.api.body import Asked, parse
-from app.chat.store import HISTORY
+from app.chat.statements import HISTORY
 from app.domain import Exchange
 from app.errors import InputError
 
