@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.desk import Desk
-from tests.browser.visitor import ADA, NOOR, choose
+from tests.browser.visitor import ADA, NOOR, choose, press
 
 PHRASE = "The spare key to the otter pen hangs behind the third barrel."
 QUESTION = "Where does the spare key to the otter pen hang?"
@@ -120,8 +120,8 @@ def test_a_test_call_says_how_long_the_model_took(desk: Desk, visit: Visit) -> N
     row = noor.page.locator(".sb-table tr", has_text="scripted")
     expect(row).to_contain_text("confidential")
     noor.page.get_by_text("Change scripted").click()
-    noor.page.get_by_role("button", name="Test call").locator("visible=true").click()
-    expect(noor.page.get_by_text("It answered.")).to_be_visible()
+    form = noor.page.get_by_test_id("stExpander").filter(has_text="Change scripted")
+    press(form.get_by_role("button", name="Test call"), form.get_by_text("It answered."))
     expect(noor.page.get_by_text(re.compile(r"A test call took [\d.]+ m?s"))).to_be_visible()
 
 
