@@ -22,6 +22,7 @@ from app.demo.people import load_people
 from app.demo.seed import seed
 from app.identity import issuer_routes, sign_in_routes
 from app.response_headers import PageHeaders
+from app.ui.theme_message import build_theme_once
 from app.wiring import Services
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def routes(services: Services) -> list[BaseRoute]:
 
 def streamlit_app(services: Services) -> st.App:
     import streamlit as st
+
+    build_theme_once()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
