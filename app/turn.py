@@ -8,9 +8,8 @@ a turn that is stopped or fails half-way still has an honest receipt.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -25,29 +24,27 @@ from app.domain import (
     Found,
     Intent,
     ModelCall,
-    ModelDecision,
     ModelDone,
     Offer,
     Offered,
     Progress,
     Prompt,
     Question,
-    Receipt,
     Route,
     Routed,
-    Stage,
     Stopped,
     TextDelta,
     TurnEvent,
     Usage,
 )
+from app.draft import Draft
 from app.errors import SwitchboardError
 from app.knowledge.cite import cite
 from app.knowledge.embed import Embedder
 from app.knowledge.search import Search
 from app.prompts import PromptLibrary
 from app.routing import Catalogue, IntentClassifier, RoutingTable, choose
-from app.routing.relay import Attempt, relay
+from app.routing.relay import relay
 
 Result = TypeVar("Result")
 FOLLOW_UP_WORDS = 5
@@ -75,69 +72,6 @@ class Stages:
     before_model: Callable[[Question, Draft], None]
     first_token_timeout_s: float = 20.0
     silence_timeout_s: float = 30.0
-
-
-@dataclass
-class Draft:
-    """What a turn has learned so far. `receipt()` can be asked at any moment."""
-
-    turn_id: str
-    parts: list[str] = field(default_factory=list)
-    intent: Intent | None = None
-    route: Route | None = None
-    found: Found = field(default_factory=lambda: Found(searched=False))
-    prompt: Prompt | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    cost_usd: float = 0.0
-    stages: list[Stage] = field(default_factory=list)
-    first_token_ms: float | None = None
-    finished: Finished | None = None
-    _started: float = field(default_factory=time.perf_counter)
-    _mark: float = field(default_factory=time.perf_counter)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.parts)
-
-    def stage(self, name: str) -> None:
-        """Closes the stage that ran since the last call."""
-        at = time.perf_counter()
-        self.stages.append(Stage(name, round((at - self._mark) * 1000, 2)))
-        self._mark = at
-
-    def elapsed_ms(self) -> float:
-        return round((time.perf_counter() - self._started) * 1000, 2)
-
-    @property
-    def model(self) -> str:
-        """Who answered, or was asked last."""
-        return self.attempts[-1].model if self.attempts else ""
-
-    def receipt(self) -> Receipt:
-        answer = self.finished.answer if self.finished else None
-        return Receipt(
-            id=self.turn_id,
-            intent=self.intent,
-            route=self.route,
-            model=self.model,
-            attempts=tuple(
-                ModelDecision(a.model, a.label, not a.error, a.error or "answered")
-                for a in self.attempts
-            ),
-            prompt_name=self.prompt.name if self.prompt else "",
-            prompt_version=self.prompt.version if self.prompt else "",
-            prompt_sha=self.prompt.sha if self.prompt else "",
-            citations=answer.citations if answer else (),
-            passages=self.found.passages,
-            withheld=self.found.withheld,
-            data_class=self.route.data_class if self.route else DataClass.INTERNAL,
-            usage=self.usage,
-            cost_usd=self.cost_usd,
-            stages=tuple(self.stages),
-            first_token_ms=self.first_token_ms,
-            total_ms=self.elapsed_ms(),
-        )
 
 
 async def answer(

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlmodel import Session, col
 
-from app.chat.statements import HISTORY, statements
+from app.chat.past import hide_from, past_of
+from app.chat.statements import statements
 from app.chat.store import NO_CHAT, owned_turn, title_of
 from app.chat.views import offer_json, receipt_json
 from app.db import Database
 from app.db.tables import TurnRow
 from app.db.types import new_id
 from app.domain import Exchange, Offer, Person, Question, Receipt, now
+from app.draft import Draft
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import Answered, ModelCalled, QuestionAsked, RouteChosen, SearchDone
-from app.turn import Draft
 from app.usage import facts
 
 MAX_QUESTION = 20_000
@@ -261,30 +262,6 @@ class Journal:
             ]
             self._ledger.append(session, *events)
         return len(stale)
-
-
-def past_of(session: Session, conversation_id: str) -> tuple[int, tuple[Exchange, ...]]:
-    """The next free position and the last exchanges that were answered, oldest first."""
-    rows = session.connection().execute(statements().past, {"conversation": conversation_id}).all()
-    answered = [row for row in rows if row.status in ("finished", "stopped")][:HISTORY]
-    position = rows[0].position + 1 if rows else 0
-    return position, tuple(Exchange(row.question, row.answer) for row in reversed(answered))
-
-
-def hide_from(session: Session, person: Person, conversation_id: str, turn_id: str) -> None:
-    """Hides a turn and those after it: they answered a question that is now put differently."""
-    row = owned_turn(session, person, turn_id)
-    if row.conversation_id != conversation_id:
-        raise InputError("That question belongs to another chat.")
-    session.execute(
-        update(TurnRow)
-        .where(
-            col(TurnRow.conversation_id) == conversation_id,
-            col(TurnRow.position) >= row.position,
-            col(TurnRow.hidden_at).is_(None),
-        )
-        .values(hidden_at=now())
-    )
 
 
 def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:

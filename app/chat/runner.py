@@ -14,8 +14,9 @@ import structlog
 from app.chat.journal import Journal
 from app.chat.live import LiveTurn
 from app.domain import Exchange, Failed, Finished, Offered, Person, Question, Stopped
+from app.draft import Draft
 from app.errors import InputError, ModelTimeout, NotFound
-from app.turn import Draft, Stages, answer, stopped
+from app.turn import Stages, answer, stopped
 
 Result = TypeVar("Result")
 PERSIST_EVERY_S = 1.0

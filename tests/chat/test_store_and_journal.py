@@ -13,10 +13,10 @@ from app.chat.journal import MAX_QUESTION
 from app.db import Database
 from app.db.tables import EventRow, TurnRow, UsageFactRow
 from app.domain import Exchange, Finished, Person, Question, now
+from app.draft import Draft
 from app.errors import InputError, NotFound
 from app.knowledge.cite import cite
 from app.records import Ledger
-from app.turn import Draft
 
 
 @pytest.fixture
