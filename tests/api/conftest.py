@@ -106,7 +106,7 @@ class House:
         return [event for event in found if kind in ("", event["type"])]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     settings = Settings(

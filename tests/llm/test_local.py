@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from app.domain import ModelDone, TextDelta
 from app.errors import ContextTooLong, ModelUnavailable
@@ -16,7 +17,7 @@ from app.routing.cards import SMOLLM2_LABEL
 from tests.llm.conftest import answer, call
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def llama() -> AsyncIterator[LlamaModel]:
     model = LlamaModel("smollm2", SMOLLM2_LABEL)
     yield model

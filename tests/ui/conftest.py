@@ -59,7 +59,7 @@ class Desk:
         raise AssertionError(f"no document {title}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("ui")
     settings = Settings(
