@@ -114,9 +114,14 @@ class TurnRunner:
             await asyncio.wait(tasks, timeout=timeout_s)
 
     def _cancel(self, turn_id: str) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel_on_loop, turn_id)
+
+    def _cancel_on_loop(self, turn_id: str) -> None:
+        """After the task's first step: one that is cancelled before it could never say how it ended."""
         task = self._tasks.get(turn_id)
-        if task is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(task.cancel)
+        if task is not None:
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     def _launch(self, question: Question, live: LiveTurn) -> None:
         task = asyncio.get_running_loop().create_task(self._run(question, live))

@@ -162,6 +162,16 @@ def test_stop_keeps_what_had_arrived_and_cancels_the_model(desk: House, waiting:
     assert [e["status"] for e in desk.events(turn.id) if e["type"] == "answered"] == ["stopped"]
 
 
+def test_stop_in_the_moment_of_asking_is_not_lost(desk: House, waiting: Waiting) -> None:
+    del waiting
+    ann = desk.person("ann")
+    for _ in range(20):
+        live = desk.start(ann, LYON)
+        desk.services.turns.stop(ann, live.turn_id)
+        assert live.wait_done(20)
+        assert desk.services.chats.turn(ann, live.turn_id).status == "stopped"
+
+
 def test_the_route_and_the_search_are_on_record_before_the_first_word_is_shown(
     desk: House, waiting: Waiting
 ) -> None:
