@@ -60,14 +60,7 @@ class Journal:
         `replaces` hides that turn and everything after it. Raises InputError for an empty or oversized question and NotFound
         for somebody else's conversation.
         """
-        text = text.strip()
-        if not text:
-            raise InputError("The question is empty.", fix="Type what you want to know.")
-        if len(text) > MAX_QUESTION:
-            raise InputError(
-                f"The question has {len(text):,} characters; {MAX_QUESTION:,} fit.",
-                fix="Shorten it, or ask in parts.",
-            )
+        text = usable(text)
         turn_id, at = new_id("turn"), now()
         with self._database.write() as session:
             position, known = 0, past or ()
@@ -96,17 +89,7 @@ class Journal:
                     "heartbeat_at": at,
                 },
             )
-            self._ledger.append(
-                session,
-                QuestionAsked(
-                    actor=person.id,
-                    subject=turn_id,
-                    conversation=conversation_id,
-                    channel=channel,
-                    characters=len(text),
-                    sha256=hashlib.sha256(text.encode()).hexdigest(),
-                ),
-            )
+            self._ledger.append(session, asked(person, turn_id, conversation_id, channel, text))
         return Question(
             turn_id=turn_id,
             conversation_id=conversation_id,
@@ -262,6 +245,33 @@ class Journal:
             ]
             self._ledger.append(session, *events)
         return len(stale)
+
+
+def usable(text: str) -> str:
+    """The question without the space around it. Raises InputError when it is empty or oversized."""
+    text = text.strip()
+    if not text:
+        raise InputError("The question is empty.", fix="Type what you want to know.")
+    if len(text) > MAX_QUESTION:
+        raise InputError(
+            f"The question has {len(text):,} characters; {MAX_QUESTION:,} fit.",
+            fix="Shorten it, or ask in parts.",
+        )
+    return text
+
+
+def asked(
+    person: Person, turn_id: str, conversation_id: str, channel: str, text: str
+) -> QuestionAsked:
+    """The event holds the question's length and fingerprint, never its words."""
+    return QuestionAsked(
+        actor=person.id,
+        subject=turn_id,
+        conversation=conversation_id,
+        channel=channel,
+        characters=len(text),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
 
 
 def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
