@@ -11,31 +11,37 @@ document's content changed, one was deleted and one was added; needs `connector`
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from connectors.contract import (
     CONTRACT_VERSION,
     Access,
+    AccessChange,
+    BadEvent,
+    Capability,
     Change,
     Check,
     Checkpoint,
     Connector,
-    Context,
     Deletion,
     Document,
+    Event,
     Failure,
     Outcome,
+    Reader,
     SourceFault,
     Unchanged,
 )
 
+CATEGORIES = {"Files", "Wikis", "Tickets", "Mail", "Chat", "Databases", "Web", "Other"}
 DATA_CLASSES = {"public", "internal", "confidential", "restricted"}
 
 
@@ -71,10 +77,12 @@ def listing(
     max_bytes: int = 25_000_000,
 ) -> Listing:
     """Runs `changes` to its end, as the platform does."""
-    context = Context(
-        known=known or {}, cancelled=cancelled, progress=lambda _text: None, max_bytes=max_bytes
-    )
-    return Listing(list(connector.changes(checkpoint or {}, context)))
+    before = connector.context
+    connector.context = replace(before, cancelled=cancelled, max_bytes=max_bytes)
+    try:
+        return Listing(list(connector.changes(checkpoint or {}, known or {})))
+    finally:
+        connector.context = before
 
 
 class ConnectorContract:
@@ -97,6 +105,18 @@ class ConnectorContract:
         assert kind.description.strip()
         assert kind.contract_version == CONTRACT_VERSION
         assert issubclass(kind.settings_model, BaseModel)
+        assert kind.category in CATEGORIES
+        assert kind.limits.permissions_max_age_s >= kind.limits.permissions_every_s
+        assert 0 <= kind.limits.removal_share <= 1
+
+    def test_its_secrets_are_secret(self, connector: Connector) -> None:
+        fields = type(connector).secrets_model.model_fields
+        assert all(field.annotation is SecretStr for field in fields.values()), (
+            "a secret is a SecretStr, so that no log and no page shows it"
+        )
+        assert not fields or type(connector).setup_help.strip(), (
+            "say where to create the credential and which scopes to grant"
+        )
 
     def test_its_settings_survive_storage(self, connector: Connector) -> None:
         model = type(connector).settings_model
@@ -177,10 +197,69 @@ class ConnectorContract:
         assert not any(checkpoint.complete for checkpoint in found.checkpoints)
 
     def test_groups_name_people_and_groups(self, connector: Connector) -> None:
+        if Capability.GROUPS not in connector.capabilities:
+            pytest.skip("the source has no groups")
         for name, members in connector.groups().items():
             assert name.strip()
             for member in members:
                 assert "@" in member or member.startswith("group:"), member
+
+    def test_every_group_that_documents_name_has_members_listed(self, connector: Connector) -> None:
+        if Capability.GROUPS not in connector.capabilities:
+            pytest.skip("the source has no groups")
+        named = {group for d in listing(connector).documents.values() for group in groups(d.access)}
+        assert named <= connector.groups().keys(), "a group without members admits nobody"
+
+    def test_a_complete_list_agrees_with_the_listing(self, connector: Connector) -> None:
+        if Capability.LISTING not in connector.capabilities:
+            pytest.skip("the source cannot list ids")
+        documents = listing(connector).documents
+        listed = {line.id: line for line in connector.list_ids()}
+        assert documents.keys() <= listed.keys(), "what is not listed is deleted"
+        for id, document in documents.items():
+            assert listed[id].version in {"", document.version}
+            assert listed[id].access == document.access
+            assert listed[id].data_class == document.data_class
+
+    def test_access_from_the_beginning_names_every_document(self, connector: Connector) -> None:
+        if Capability.ACCESS not in connector.capabilities:
+            pytest.skip("the source tells readers with the content only")
+        documents = listing(connector).documents
+        told = list(connector.access({}))
+        assert isinstance(told[-1], Checkpoint), "access ends with a checkpoint"
+        readers = {change.id: change for change in told if isinstance(change, AccessChange)}
+        assert documents.keys() <= readers.keys()
+        assert all(readers[id].access == d.access for id, d in documents.items())
+        for change in connector.access(told[-1].state):
+            assert not isinstance(change, AccessChange) or change.id in readers
+
+    def test_a_document_fetched_again_is_the_same(self, connector: Connector) -> None:
+        if Capability.REFETCH not in connector.capabilities:
+            pytest.skip("the source cannot fetch single documents")
+        documents = listing(connector).documents
+        id, document = next(iter(documents.items()))
+        (again,) = [c for c in connector.refetch([id]) if not isinstance(c, Checkpoint)]
+        assert isinstance(again, Document)
+        assert (again.id, again.version, again.access) == (id, document.version, document.access)
+        for change in connector.refetch(["no such document, surely"]):
+            assert isinstance(change, Deletion | Failure | Checkpoint)
+
+    def test_a_stranger_may_not_read_live(self, connector: Connector) -> None:
+        if Capability.LIVE_CHECK not in connector.capabilities:
+            pytest.skip("the source does not answer live")
+        stranger = Reader("nobody-knows-this-person@nowhere.invalid")
+        for id, document in list(listing(connector).documents.items())[:3]:
+            if not document.access.everyone:
+                # A fault says that it cannot tell: the platform shows nothing then.
+                with contextlib.suppress(SourceFault):
+                    assert not connector.may_read(id, stranger)
+
+    def test_an_event_from_anybody_is_refused(self, connector: Connector) -> None:
+        if Capability.EVENTS not in connector.capabilities:
+            pytest.skip("the source sends no events")
+        for body in (b"", b"{}", b"\xff", b'{"ids": ["1"]}'):
+            with pytest.raises(BadEvent):
+                connector.handle_event(Event(body, {"content-type": "application/json"}))
 
     def test_a_source_that_is_away_is_a_fault_not_an_empty_listing(
         self, broken_connector: Connector
@@ -206,6 +285,12 @@ class ConnectorContract:
         assert deleted & before.documents.keys(), "a deletion is told, or shows by its absence"
 
 
+def groups(access: Access) -> set[str]:
+    """The source's groups that it names, those of its narrowing parts included."""
+    own = set() if access.company_groups else set(access.groups)
+    return own.union(*(groups(part) for part in access.also))
+
+
 def check_access(access: Access) -> None:
     """Unknown means nobody, so it names nobody."""
     if not access.known:
@@ -214,3 +299,8 @@ def check_access(access: Access) -> None:
         assert not named, "unknown readers name nobody"
     assert all("@" in user for user in access.users), "users are e-mail addresses"
     assert all(group.strip() for group in access.groups)
+    for part in access.also:
+        assert access.known, "unknown readers cannot be narrowed"
+        assert part.known, "what narrows is known; otherwise the whole is unknown"
+        assert not part.also, "narrowing parts are flat"
+        check_access(part)

@@ -19,7 +19,6 @@ from connectors.contract import (
     Check,
     Checkpoint,
     Connector,
-    Context,
     Document,
     Failure,
     Outcome,
@@ -86,6 +85,7 @@ class FolderConnector(Connector):
     kind = "folder"
     title = "Folder"
     description = "Files in a folder on the server; access.toml files say who may read them."
+    category = "Files"
     settings_model = FolderSettings
     settings: FolderSettings
 
@@ -98,16 +98,17 @@ class FolderConnector(Connector):
             return [failed, Check("permissions", Outcome.INDETERMINATE, "Not checked.")]
         return [_content_check(listing), _permissions_check(listing)]
 
-    def changes(self, checkpoint: Mapping[str, Any], context: Context) -> Iterator[Change]:
+    def changes(self, checkpoint: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[Change]:
         """Lists the whole folder each time; only new and changed files are read."""
         del checkpoint
         listing = self._list(self._root())
         yield from listing.failures
         for number, entry in enumerate(listing.entries, start=1):
-            if context.cancelled():
+            if self.context.cancelled():
                 return
-            context.progress(f"{number} of {len(listing.entries)} files")
-            yield self._change(entry, context)
+            total = len(listing.entries)
+            self.context.progress(f"{number} of {total} files", number, total)
+            yield self._change(entry, known.get(entry.path, ""))
         yield Checkpoint(complete=True)
 
     def _root(self) -> Path:
@@ -182,17 +183,16 @@ class FolderConnector(Connector):
             for pattern in self.settings.exclude
         )
 
-    def _change(self, entry: Entry, context: Context) -> Change:
+    def _change(self, entry: Entry, known: str) -> Change:
         access, data_class = entry.permission.access, entry.permission.data_class
-        known = context.known.get(entry.path, "")
         try:
             status = entry.file.stat()
             stamp = f"{status.st_size}.{status.st_mtime_ns}"
             if known.endswith(f"@{stamp}"):
                 return Unchanged(entry.path, access, data_class)
-            if status.st_size > context.max_bytes:
-                return _too_large(entry.path, status.st_size, context.max_bytes)
-            content = _read(entry.file, context.max_bytes)
+            if status.st_size > self.context.max_bytes:
+                return _too_large(entry.path, status.st_size, self.context.max_bytes)
+            content = _read(entry.file, self.context.max_bytes)
         except OSError as error:
             cause = f"It cannot be read ({error.strerror})."
             return Failure(entry.path, entry.path, cause, "Give Switchboard's user read access.")

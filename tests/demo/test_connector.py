@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from app.demo.seed import COMPANY_FOLDER
 from app.domain import EVERYONE, DataClass
-from connectors.contract import Access, Context, Document, Outcome
+from connectors.contract import Access, Document, Outcome
 from connectors.folder.connector import FolderConnector, FolderSettings
 from tests.demo.papers import Paper
 
@@ -19,11 +19,8 @@ def test_the_folder_connector_sees_the_readers_that_the_files_name(
     papers: dict[str, Paper],
 ) -> None:
     connector = FolderConnector(FolderSettings(path=COMPANY_FOLDER))
-    context = Context(known={}, cancelled=lambda: False, progress=lambda _stage: None)
     documents = {
-        change.id: change
-        for change in connector.changes({}, context)
-        if isinstance(change, Document)
+        change.id: change for change in connector.changes({}, {}) if isinstance(change, Document)
     }
     assert set(documents) == set(papers)
     for path, paper in papers.items():

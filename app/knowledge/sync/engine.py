@@ -143,13 +143,10 @@ class Run:
 
     def work(self) -> Json:
         self._counts["embedded"] += self._engine.follower.follow()
-        context = Context(
-            known={source_id: known.version for source_id, known in self._known.items()},
-            cancelled=self._cancelled,
-            progress=self._progress,
-        )
+        self._connector.context = Context(cancelled=self._cancelled, progress=self._progress)
+        known = {source_id: known.version for source_id, known in self._known.items()}
         with ParserProcess(self._engine.parse_timeout_s) as parser:
-            for change in self._connector.changes(dict(self._state), context):
+            for change in self._connector.changes(dict(self._state), known):
                 self._take(change, parser)
                 if self._batch.full:
                     self._flush()
@@ -364,7 +361,7 @@ class Run:
                 return True
         return self._stop
 
-    def _progress(self, text: str) -> None:
+    def _progress(self, text: str, _done: int | None = None, _total: int | None = None) -> None:
         self._stage = text[:200]
 
 

@@ -23,7 +23,7 @@ from app.knowledge.sync.overview import ACTIVE
 from app.knowledge.sync.sources import Sources
 from app.records import Ledger
 from app.records.events import SyncDone
-from connectors.contract import Connector, SourceFault
+from connectors.contract import Capability, Connector, SourceFault
 
 log = structlog.get_logger(__name__)
 INTERRUPTED = ("Switchboard stopped during it.", "The next sync goes on where it stopped.")
@@ -174,7 +174,7 @@ class Runs:
             return True
 
     def _sync_groups(self, connector_id: str, connector: Connector) -> None:
-        if type(connector).groups is Connector.groups:
+        if Capability.GROUPS not in connector.capabilities:
             return
         groups = {
             name: frozenset(_member(connector_id, member) for member in members)

@@ -15,7 +15,6 @@ from connectors.contract import (
     Check,
     Checkpoint,
     Connector,
-    Context,
     Document,
     Failure,
     Outcome,
@@ -44,25 +43,25 @@ class Pinboard(Connector):
         passed = Check("content", Outcome.PASSED, f"{len(notes)} notes.")
         return [passed, Check("permissions", Outcome.PASSED, "Every note names its readers.")]
 
-    def changes(self, checkpoint: Mapping[str, Any], context: Context) -> Iterator[Change]:
+    def changes(self, checkpoint: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[Change]:
         del checkpoint  # the whole board is listed each time
         for note in self._board()["notes"]:
-            if context.cancelled():
+            if self.context.cancelled():
                 return
-            yield self._note(note, context)
+            yield self._note(note, known)
         yield Checkpoint(complete=True)
 
     def groups(self) -> Mapping[str, frozenset[str]]:
         return {name: frozenset(members) for name, members in self._board()["groups"].items()}
 
-    def _note(self, note: Mapping[str, Any], context: Context) -> Change:
+    def _note(self, note: Mapping[str, Any], known: Mapping[str, str]) -> Change:
         access = Access(
             known=True, users=frozenset(note["users"]), groups=frozenset(note["groups"])
         )
-        if context.known.get(note["id"]) == note["version"]:
+        if known.get(note["id"]) == note["version"]:
             return Unchanged(note["id"], access)
         content = note["text"].encode()
-        if len(content) > context.max_bytes:
+        if len(content) > self.context.max_bytes:
             return Failure(note["id"], note["title"], "The note is too long.", "Shorten it.")
         return Document(note["id"], note["title"], content, "text/plain", note["version"], access)
 
