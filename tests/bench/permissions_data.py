@@ -3,6 +3,8 @@
 Groups are a random company: `--depth` levels that widen downwards, each group inside one or two of the level above, and some
 links that lead back up, so that there are cycles. Everybody is directly in one to three groups, mostly deep ones. A document
 is read by one to three groups or people; some by everyone, some by nobody, a few by up to fifty. Judged queries come first.
+With `--openfga DIR` a third of the documents get their readers from copies of OpenFGA's test stores (see permissions_openfga),
+in which employees stand for the people of the store.
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.bench.permissions_openfga import Store, stores
+
 TOP = 5
 WIDER = 1.6
 CYCLES = 4
+COPIES = 4
+BORROWED = 1 / 3
 Row = Mapping[str, Any]
 
 
@@ -61,6 +67,26 @@ def readers(people: Sequence[Row], rng: random.Random) -> list[str]:
     return sorted(set(chosen))
 
 
+def copies(
+    stores: Sequence[Store], people: Sequence[Row], count: int, rng: random.Random
+) -> tuple[list[Row], list[str]]:
+    """Rows of groups, `count` copies of each store, and those of them that OpenFGA asserts something about."""
+    persons = [row["id"] for row in people if "id" in row]
+    rows: list[Row] = []
+    asserted: set[str] = set()
+    for store in stores:
+        for number in range(count):
+            prefix = f"{store.name}-{number}/"
+            names = sorted(store.people)
+            some = rng.sample(persons, len(names))
+            stands = {f"user:{n}": f"user:{p}" for n, p in zip(names, some, strict=True)}
+            for group, members in store.members.items():
+                named = [stands.get(m) or f"group:{prefix}{m[len('group:') :]}" for m in members]
+                rows.append({"group": prefix + group, "members": sorted(named)})
+            asserted |= {f"group:{prefix}{group}" for _, group in store.expected}
+    return rows, sorted(asserted)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     corpus, judged = options.scifact / "corpus.jsonl", options.scifact / "qrels" / "test.tsv"
@@ -73,18 +99,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = {line.split("\t")[0] for line in qrels[1:]}
     asked = _read(options.scifact / "queries.jsonl")
     asked.sort(key=lambda row: row["_id"] not in wanted)
-    documents = [
-        {"_id": r["_id"], "title": r["title"], "text": r["text"], "readers": readers(people, rng)}
-        for r in _read(corpus)
-    ]
+    borrowed: list[Row] = []
+    asserted: list[str] = []
+    if options.openfga:
+        borrowed, asserted = copies(stores(options.openfga), people, COPIES, rng)
+    documents = []
+    for row in _read(corpus):
+        some = readers(people, rng)
+        if asserted and rng.random() < BORROWED:
+            some = rng.sample(asserted, rng.randint(1, 6))
+        document = {"_id": row["_id"], "title": row["title"], "text": row["text"]}
+        documents.append(document | {"readers": some})
     options.out.mkdir(parents=True, exist_ok=True)
     _write(options.out / "documents.jsonl", documents)
-    _write(options.out / "people.jsonl", people)
+    _write(options.out / "people.jsonl", [*borrowed, *people])
     queries = [{"_id": row["_id"], "text": row["text"]} for row in asked[: options.queries]]
     _write(options.out / "queries.jsonl", queries)
     (options.out / "qrels.tsv").write_text("\n".join(qrels) + "\n")
     print(f"{len(documents)} documents, {options.people} people, {len(queries)} queries,", end=" ")
-    print(f"{len(people) - options.people} groups in {options.depth} levels: {options.out}")
+    print(f"{len(people) - options.people} groups in {options.depth} levels", end=" ")
+    print(f"and {len(borrowed)} from OpenFGA: {options.out}")
 
 
 def _read(path: Path) -> list[Any]:
@@ -99,6 +133,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.bench.permissions_data", description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scifact", type=Path, default=Path("../shared/data/scifact"))
+    parser.add_argument("--openfga", type=Path, help="OpenFGA's folder, for a third of the readers")
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--depth", type=int, default=6)

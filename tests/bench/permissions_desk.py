@@ -73,11 +73,8 @@ class Desk:
 
     def set_groups(self, truth: Truth) -> None:
         """What a sync of groups does: all memberships, then everybody's principals."""
-        groups = {
-            group: [_principal(m) for m in members] for group, members in truth.members.items()
-        }
         with self.database.write() as session:
-            self.directory.replace_groups(session, PROVIDER, groups)
+            self.directory.replace_groups(session, PROVIDER, principals(truth))
             self.directory.expand_all(session)
 
 
@@ -109,7 +106,7 @@ def opened(
             points,
         )
         with database.write() as session:
-            session.add_all(PersonRow(id=p, email=_email(p), name=p) for p in rows.people)
+            session.add_all(PersonRow(id=p, email=email(p), name=p) for p in rows.people)
         desk.set_groups(Truth.of(rows))
         _put(database, rows.documents, chunks, rows.readers)
         everyone = frozenset({EVERYONE})
@@ -185,7 +182,7 @@ def _permission(readers: frozenset[str]) -> store.Permission:
         known=True,
         everyone=EVERYONE in readers,
         users=frozenset(
-            _email(name.removeprefix("user:")) for name in readers if name.startswith("user:")
+            email(name.removeprefix("user:")) for name in readers if name.startswith("user:")
         ),
         groups=frozenset(
             name.removeprefix("group:") for name in readers if name.startswith("group:")
@@ -195,14 +192,19 @@ def _permission(readers: frozenset[str]) -> store.Permission:
     return store.Permission.of(access, "internal", CONNECTOR)
 
 
-def _email(person: str) -> str:
+def principals(truth: Truth) -> dict[str, list[str]]:
+    """Groups and their members in the app's words."""
+    return {group: [_principal(m) for m in members] for group, members in truth.members.items()}
+
+
+def email(person: str) -> str:
     return (person if "@" in person else f"{person}@people.test").lower()
 
 
 def _principal(name: str) -> str:
     """A member in the app's words."""
     if name.startswith("user:"):
-        return f"user:{_email(name.removeprefix('user:'))}"
+        return f"user:{email(name.removeprefix('user:'))}"
     if name.startswith("group:"):
         return f"group:{PROVIDER}/{name.removeprefix('group:')}"
     return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,14 +14,16 @@ from typing import Any
 import pytest
 from sqlmodel import Session
 
+from app.db import Database
+from app.db.tables import PersonRow
 from app.domain import EVERYONE, AccessBasis, Found, Person, now
-from app.identity.groups import Directory
+from app.identity.groups import PROVIDER, Directory, group_principal
 from app.knowledge.embed import Embedder, Vector
 from app.knowledge.index import Hit
 from app.knowledge.search import Relevance, Search
-from tests.bench import permissions, permissions_data, permissions_rows
+from tests.bench import permissions, permissions_data, permissions_openfga, permissions_rows
 from tests.bench.permissions_changes import Stream
-from tests.bench.permissions_desk import Desk, opened
+from tests.bench.permissions_desk import Desk, email, opened, principals
 from tests.bench.permissions_rows import BadRows, Rows, Truth
 
 ALL = Relevance(near=-1.0, far=-1.0, gap=9.0)
@@ -228,3 +231,31 @@ def test_the_generated_company_is_six_deep_and_has_cycles() -> None:
     assert max(depth(group) for group in inside if group.startswith("level0")) >= 6
     assert any(group in below(group) for group in inside)
     assert len([row for row in people if "id" in row]) == 30
+
+
+DATA = Path(os.environ.get("SWITCHBOARD_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+OPENFGA = DATA / "openfga"
+
+
+@pytest.mark.skipif(not OPENFGA.is_dir(), reason=f"{OPENFGA} is not there")
+def test_groups_expand_as_openfga_says(database: Database) -> None:
+    """The oracle and the product agree with what OpenFGA's own tests expect of stores made of unions."""
+    directory = Directory(database)
+    stores = permissions_openfga.stores(OPENFGA)
+    assert sum(len(store.expected) for store in stores) > 100
+    for store in stores:
+        readers = {group: {f"group:{group}"} for _, group in store.expected}
+        truth = Truth(store.people, store.members, readers)
+        with database.write() as session:
+            directory.replace_groups(session, PROVIDER, principals(truth))
+            for (person, group), holds in store.expected.items():
+                has = directory.expand(session, _person(session, person), email(person))
+                assert (group_principal(PROVIDER, group) in has) is holds, (store.name, person)
+                assert (person in truth.admitted(group)) is holds, (store.name, person)
+
+
+def _person(session: Session, person: str) -> str:
+    if session.get(PersonRow, person) is None:
+        session.add(PersonRow(id=person, email=email(person), name=person))
+        session.flush()
+    return person
