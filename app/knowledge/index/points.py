@@ -13,9 +13,10 @@ from app.domain import Person
 
 DENSE, SPARSE = "dense", "bm25"
 READERS, DOCUMENT, CONNECTOR, DATA_CLASS = "readers", "document_id", "connector_id", "data_class"
+AUDIENCE = "audience"
 
 # Bumped when points change shape; an index made under another layout is rebuilt from SQL.
-LAYOUT = 1
+LAYOUT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from app.errors import IndexUnavailable
 from app.knowledge.index import points as layout
-from app.knowledge.index.edge import EXACT_UP_TO, GRAPH_EF
 from app.knowledge.index.fusion import fuse
 from app.knowledge.index.points import Hit, IndexPoint, Readers
+from app.knowledge.index.strategy import DEFAULT, Strategy
 from app.knowledge.index.words import Words
 
 if TYPE_CHECKING:
@@ -25,10 +25,18 @@ TIMEOUT_S = 10
 class ServerIndex:
     """See `VectorIndex`. The collection's name carries layout and embedder, so another model gets another collection."""
 
-    def __init__(self, client: QdrantClient, *, dimension: int, embedder: str) -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        *,
+        dimension: int,
+        embedder: str,
+        strategy: Strategy = DEFAULT,
+    ) -> None:
         """Creates the collection when it is missing. Raises IndexUnavailable when the server does not answer."""
         self._client = client
         self._words = Words()
+        self._strategy = strategy
         self._collection = f"switchboard_{embedder}_v{layout.LAYOUT}".lower().replace("/", "_")
         self.fresh = not self._ask(lambda: client.collection_exists(self._collection))
         if self.fresh:
@@ -114,12 +122,26 @@ class ServerIndex:
 
         params = (
             models.SearchParams(exact=True)
-            if self._count <= EXACT_UP_TO
-            else models.SearchParams(hnsw_ef=GRAPH_EF, acorn=models.AcornSearchParams(enable=True))
+            if self._few(permitted)
+            else models.SearchParams(
+                hnsw_ef=self._strategy.ef,
+                acorn=models.AcornSearchParams(enable=True, max_selectivity=1.0),
+                quantization=models.QuantizationSearchParams(
+                    rescore=True, oversampling=self._strategy.rescored
+                ),
+            )
         )
         return models.QueryRequest(
             query=vector.tolist(), using=layout.DENSE, filter=permitted, limit=limit, params=params
         )
+
+    def _few(self, permitted: Any) -> bool:
+        if self._count < self._strategy.graph_from:
+            return True
+        left = self._ask(
+            lambda: self._client.count(self._collection, count_filter=permitted, exact=False).count
+        )
+        return left <= self._strategy.exact_up_to
 
     def _point(self, point: IndexPoint) -> Any:
         from qdrant_client import models
@@ -145,7 +167,15 @@ class ServerIndex:
         self._client.create_collection(
             self._collection,
             vectors_config={
-                layout.DENSE: models.VectorParams(size=dimension, distance=models.Distance.DOT)
+                layout.DENSE: models.VectorParams(
+                    size=dimension,
+                    distance=models.Distance.DOT,
+                    quantization_config=models.ScalarQuantization(
+                        scalar=models.ScalarQuantizationConfig(
+                            type=models.ScalarType.INT8, quantile=0.99, always_ram=True
+                        )
+                    ),
+                )
             },
             sparse_vectors_config={
                 layout.SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
