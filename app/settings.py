@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     )
     qdrant_url: str = Field("", description="Qdrant server; default the embedded engine.")
     qdrant_api_key: SecretStr = Field(SecretStr(""), description="Key for the Qdrant server.")
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Base64 of 32 bytes that seals connectors' secrets (several: comma-separated, the first seals); default a file in the data folder.",
+    )
     demo: bool = Field(
         True, description="Seed the demo company on first start when no provider is configured."
     )

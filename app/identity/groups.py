@@ -2,23 +2,25 @@
 
 `GroupMemberRow` holds direct memberships; a member is `user:<email>`, `everyone`, or another group. `PersonPrincipalRow`
 holds the transitive closure for each person, which is what every permission check reads. Cycles are harmless: the closure
-is a set.
+is a set. An audience (`all:<namespace>/<hash>`) is held by those who hold one principal of each of its clauses; it is never a
+member of anything.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from sqlalchemy import Text, cast, delete, insert, literal, select
 from sqlmodel import Session, col
 
 from app.db import Database
-from app.db.tables import GroupMemberRow, PersonPrincipalRow, PersonRow
+from app.db.tables import AudienceRow, GroupMemberRow, PersonPrincipalRow, PersonRow
 from app.domain import EVERYONE
 
 PROVIDER = "idp"
 BATCH = 500
+Clauses = Sequence[Sequence[str]]
 
 
 class Directory:
@@ -65,6 +67,7 @@ class Directory:
         """Rewrites one person's principals and returns them; always holds `everyone` and `user:<email>`."""
         session.flush()
         principals = _closure(session, email)
+        principals |= admitted(principals, _audiences(session))
         present = set(
             session.execute(
                 select(col(PersonPrincipalRow.principal)).where(
@@ -92,12 +95,51 @@ class Directory:
             select(col(PersonPrincipalRow.person_id), col(PersonPrincipalRow.principal))
         ):
             present[person_id].add(principal)
+        audiences = _audiences(session)
         changed = 0
         people = session.execute(select(col(PersonRow.id), col(PersonRow.email))).all()
         for person_id, email in people:
             wanted = reachable({EVERYONE, user_principal(email)}, parents)
+            wanted |= admitted(wanted, audiences)
             changed += _store(session, person_id, present[person_id], wanted)
         return changed
+
+    def add_audiences(
+        self, session: Session, namespace: str, audiences: Mapping[str, Clauses]
+    ) -> None:
+        """Makes principals of people whom several sets admit at once, and gives them to those people. What is there stays:
+        a principal's name is made of its clauses."""
+        present = session.execute(
+            select(col(AudienceRow.principal)).where(
+                col(AudienceRow.namespace) == namespace,
+                col(AudienceRow.principal).in_(list(audiences)),
+            )
+        ).scalars()
+        for principal in sorted(audiences.keys() - set(present)):
+            clauses = [sorted(clause) for clause in audiences[principal]]
+            session.add(AudienceRow(namespace=namespace, principal=principal, clauses=clauses))
+            session.flush()
+            people = [_holders(session, clause) for clause in clauses]
+            rows = [
+                {"person_id": person_id, "principal": principal}
+                for person_id in sorted(set.intersection(*people))
+            ]
+            if rows:
+                session.execute(insert(PersonPrincipalRow), rows)
+
+    def forget_audiences(self, session: Session, namespace: str, used: Set[str]) -> None:
+        """Drops a namespace's audiences that no document names any more. Call `expand_all` afterwards."""
+        rows = session.execute(
+            select(col(AudienceRow.principal)).where(col(AudienceRow.namespace) == namespace)
+        ).scalars()
+        unused = sorted(set(rows) - used)
+        for start in range(0, len(unused), BATCH):
+            session.execute(
+                delete(AudienceRow).where(
+                    col(AudienceRow.namespace) == namespace,
+                    col(AudienceRow.principal).in_(unused[start : start + BATCH]),
+                )
+            )
 
 
 def user_principal(email: str) -> str:
@@ -117,6 +159,34 @@ def reachable(start: Iterable[str], parents: Mapping[str, Iterable[str]]) -> set
             if group not in found:
                 found.add(group)
                 queue.append(group)
+    return found
+
+
+def admitted(principals: Set[str], audiences: Mapping[str, Clauses]) -> set[str]:
+    """The audiences that somebody with these principals belongs to."""
+    return {
+        name
+        for name, clauses in audiences.items()
+        if clauses and all(not principals.isdisjoint(clause) for clause in clauses)
+    }
+
+
+def _audiences(session: Session) -> dict[str, Clauses]:
+    rows = session.execute(select(col(AudienceRow.principal), col(AudienceRow.clauses)))
+    return dict(rows.tuples().all())
+
+
+def _holders(session: Session, principals: Sequence[str]) -> set[str]:
+    """The people who hold one of these."""
+    found: set[str] = set()
+    for start in range(0, len(principals), BATCH):
+        found.update(
+            session.execute(
+                select(col(PersonPrincipalRow.person_id)).where(
+                    col(PersonPrincipalRow.principal).in_(principals[start : start + BATCH])
+                )
+            ).scalars()
+        )
     return found
 
 

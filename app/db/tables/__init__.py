@@ -3,6 +3,7 @@
 from app.db.tables.chat import ConversationRow, TurnRow
 from app.db.tables.identity import (
     ApiKeyRow,
+    AudienceRow,
     GroupMemberRow,
     IssuerCodeRow,
     IssuerKeyRow,
@@ -14,10 +15,14 @@ from app.db.tables.identity import (
 from app.db.tables.knowledge import (
     ChunkRow,
     ConnectorRow,
+    CredentialRow,
     DocumentReaderRow,
     DocumentRow,
     OutboxRow,
+    ReaderChangeRow,
+    SecretRow,
     SyncFailureRow,
+    SyncRequestRow,
     SyncRunRow,
 )
 from app.db.tables.work import (
@@ -33,10 +38,12 @@ from app.db.tables.work import (
 __all__ = [
     "ActionRequestRow",
     "ApiKeyRow",
+    "AudienceRow",
     "ChainHeadRow",
     "ChunkRow",
     "ConnectorRow",
     "ConversationRow",
+    "CredentialRow",
     "DocumentReaderRow",
     "DocumentRow",
     "EventRow",
@@ -48,8 +55,11 @@ __all__ = [
     "OutboxRow",
     "PersonPrincipalRow",
     "PersonRow",
+    "ReaderChangeRow",
+    "SecretRow",
     "SessionRow",
     "SyncFailureRow",
+    "SyncRequestRow",
     "SyncRunRow",
     "TicketRow",
     "TurnRow",

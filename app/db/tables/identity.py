@@ -38,6 +38,21 @@ class GroupMemberRow(SQLModel, table=True):
     member: str = Field(primary_key=True, index=True)
 
 
+class AudienceRow(SQLModel, table=True):
+    """People whom several sets of readers admit at once (a page's space and its restrictions), as one principal.
+
+    `clauses` is a list of lists of principals: somebody belongs who holds at least one of each list.
+    """
+
+    __tablename__ = "audience"
+
+    namespace: str = Field(primary_key=True, description="The connector's id.")
+    principal: str = Field(primary_key=True)
+    clauses: list[list[str]] = Field(
+        default_factory=list, sa_column=Column(JSON, nullable=False, default=list)
+    )
+
+
 class PersonPrincipalRow(SQLModel, table=True):
     """The expansion of a person's groups, rewritten at sign-in and whenever a group changes."""
 
