@@ -104,6 +104,7 @@ class Services:
 
     def _stop_threads(self) -> None:
         self.sync.stop_schedule()
+        self.sync.live.close()
         self.rollups.stop()
         self.durable.shutdown()
 
@@ -148,6 +149,7 @@ def _assemble(
     prompts = PromptLibrary()
     embedder = embedder_later.result()
     catalogue = Catalogue(settings, database, ledger, embedder.documents)
+    sync = Sync(database, ledger, index, embedder, identity.directory, durable, settings)
     journal = Journal(database, ledger)
     rollups = RollUps(database)
     return Services(
@@ -158,9 +160,9 @@ def _assemble(
         policy=policy,
         embedder=embedder,
         index=index,
-        search=Search(database, index, embedder),
-        documents=Documents(database, ledger),
-        sync=Sync(database, ledger, index, embedder, identity.directory, durable, settings),
+        search=Search(database, index, embedder, live=sync.live),
+        documents=Documents(database, ledger, live=sync.live),
+        sync=sync,
         durable=durable,
         table=table,
         classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),

@@ -75,6 +75,8 @@ ROUTES: tuple[GuardedRoute, ...] = (
     GuardedRoute("/demo/issuer/token", public=True),
     GuardedRoute("/demo/issuer/end-session", public=True),
     GuardedRoute("/demo/inbox", public=True),
+    # Each connector verifies its source's signature; without one it is silent.
+    GuardedRoute("/hooks/connectors/{id}", public=True),
     GuardedRoute("/metrics"),
     GuardedRoute("/v1/chat/completions"),
     GuardedRoute("/v1/models"),

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlmodel import Session, col
 
 from app.db.tables import ConnectorRow, DocumentReaderRow, DocumentRow
@@ -35,8 +36,10 @@ def readable(
         for names in _chunks(principals):
             asked = {"documents": documents, "principals": names}
             rows = session.connection().execute(_statement(), asked)
-            for document_id, principal, checked_at, max_age_s in rows:
-                if checked_at < now - timedelta(seconds=max_age_s):
+            for row in rows:
+                document_id, principal = row.id, row.principal
+                checked_at = _checked_at(row)
+                if checked_at < now - timedelta(seconds=row.permissions_max_age_s):
                     continue
                 known = found.get(document_id)
                 if known is None or specificity(principal) < specificity(known.principal):
@@ -44,23 +47,41 @@ def readable(
     return found
 
 
+def _checked_at(row: Row[Any]) -> datetime:
+    """When the source last said that this principal may read: of the document's readers and, where the principal rests on
+    the source's groups, of their members, the older."""
+    checked: datetime = row.permissions_checked_at
+    if row.permissions_at is not None:
+        checked = max(checked, row.permissions_at)
+    if row.groups_at is not None and _rests_on_groups(row.principal, row.connector_id):
+        checked = min(checked, row.groups_at)
+    return checked
+
+
+def _rests_on_groups(principal: str, connector_id: str) -> bool:
+    return principal.startswith((f"group:{connector_id}/", f"all:{connector_id}/"))
+
+
 def specificity(principal: str) -> tuple[int, str]:
     """Sorts the most specific principal first; equals by name, so that the answer is always the same."""
     if principal.startswith("user:"):
         return 0, principal
-    if principal.startswith("group:"):
+    if principal.startswith(("group:", "all:")):
         return 1, principal
     return 2, principal
 
 
 @lru_cache(maxsize=1)
-def _statement() -> Select[str, str, datetime, int]:
+def _statement() -> Select[*tuple[Any, ...]]:
     return (
         select(
             col(DocumentRow.id),
             col(DocumentReaderRow.principal),
             col(DocumentRow.permissions_checked_at),
+            col(DocumentRow.connector_id),
             col(ConnectorRow.permissions_max_age_s),
+            col(ConnectorRow.permissions_at),
+            col(ConnectorRow.groups_at),
         )
         .join(DocumentReaderRow, col(DocumentReaderRow.document_id) == col(DocumentRow.id))
         .join(ConnectorRow, col(ConnectorRow.id) == col(DocumentRow.connector_id))

@@ -15,6 +15,8 @@ from app.api.chat import ChatEndpoint
 from app.api.errors import broken_response, error_response
 from app.api.gate import Gate, Visit
 from app.api.health import HEALTHZ, METRICS, READYZ, Health
+from app.api.hooks import ROUTE as HOOK
+from app.api.hooks import Hooks
 from app.api.lookup import MODELS, RECEIPT, SEARCH, Lookups
 from app.api.metrics import Metrics
 from app.errors import InputError, NotFound, SwitchboardError
@@ -42,6 +44,7 @@ def api_routes(services: Services) -> list[Route]:
     chat = ChatEndpoint(services, gate)
     lookups = Lookups(services, gate)
     health = Health(services, gate, metrics)
+    hooks = Hooks(services)
 
     async def anything_else(request: Request) -> Response:
         await services.turns.in_pool(lambda: gate.enter(Visit.of(request, ANYTHING_ELSE)))
@@ -56,6 +59,7 @@ def api_routes(services: Services) -> list[Route]:
         Route(MODELS, _counted(MODELS, lookups.models, metrics), methods=["GET"]),
         Route(SEARCH, _counted(SEARCH, lookups.search, metrics), methods=["GET"]),
         Route(RECEIPT, _counted(RECEIPT, lookups.receipt, metrics), methods=["GET"]),
+        Route(HOOK, _counted(HOOK, hooks.connector, metrics), methods=["POST"]),
         Route(HEALTHZ, _counted(HEALTHZ, health.alive, metrics), methods=["GET"]),
         Route(READYZ, _counted(READYZ, health.ready, metrics), methods=["GET"]),
         Route(METRICS, _counted(METRICS, health.metrics, metrics), methods=["GET"]),

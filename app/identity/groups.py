@@ -173,7 +173,7 @@ def admitted(principals: Set[str], audiences: Mapping[str, Clauses]) -> set[str]
 
 def _audiences(session: Session) -> dict[str, Clauses]:
     rows = session.execute(select(col(AudienceRow.principal), col(AudienceRow.clauses)))
-    return dict(rows.tuples().all())
+    return {row.principal: row.clauses for row in rows}
 
 
 def _holders(session: Session, principals: Sequence[str]) -> set[str]:

@@ -14,6 +14,7 @@ from app.db.engine import Database
 from app.db.tables import ChunkRow, ConnectorRow, DocumentRow
 from app.domain import AccessBasis, DataClass, Person, now
 from app.errors import NotFound, Withheld
+from app.knowledge.search import LiveReaders
 from app.records import Ledger
 from app.records.events import AccessDenied
 
@@ -46,10 +47,16 @@ class DocumentView:
 
 class Documents:
     def __init__(
-        self, database: Database, ledger: Ledger, *, clock: Callable[[], datetime] = now
+        self,
+        database: Database,
+        ledger: Ledger,
+        *,
+        live: LiveReaders | None = None,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
         self._ledger = ledger
+        self._live = live
         self._clock = clock
 
     def open(self, person: Person, document_id: str) -> DocumentView:
@@ -66,8 +73,10 @@ class Documents:
                     .where(col(ChunkRow.document_id) == document_id)
                     .order_by(col(ChunkRow.ordinal))
                 ).all()
+        reason = "not among the document's readers, or its permissions are too old"
+        if basis is not None and self._live and self._live.denied(person, [document_id]):
+            basis, reason = None, "its source did not confirm it just now"
         if basis is None:
-            reason = "not among the document's readers, or its permissions are too old"
             self._ledger.record(
                 AccessDenied(
                     actor=person.id, subject=document_id, action="read_document", reason=reason

@@ -7,11 +7,11 @@ for documents that `app.access.readers.readable` lets this person read now.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,12 @@ SOFT_CAP = 3
 
 
 LOOKUP_WORDS = 5
+
+
+class LiveReaders(Protocol):
+    """Sources that can be asked now."""
+
+    def denied(self, person: Person, document_ids: Iterable[str]) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class Search:
         embedder: Embedder,
         *,
         relevance: Relevance | None = None,
+        live: LiveReaders | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
@@ -80,6 +87,7 @@ class Search:
         self._embedder = embedder
         self._relevance = relevance or Relevance()
         self._words = Words()
+        self._live = live
         self._clock = clock
 
     def search(
@@ -113,7 +121,8 @@ class Search:
                 first, lookup = self._relevant(visible, text)
         if lookup:
             first = [hit for hit in first if self._has_every_word(checked, hit, text)]
-        passages = tuple(checked.passage(hit) for hit in _spread(first, checked, limit))
+        passages, denied = self._confirmed(person, first, checked, limit)
+        withheld += denied
         return Found(passages, withheld, len({passage.document_id for passage in passages}))
 
     def _relevant(self, hits: Sequence[Hit], text: str) -> tuple[list[Hit], bool]:
@@ -123,6 +132,23 @@ class Search:
         if relevant or len(self._words.query(text)[0]) > LOOKUP_WORDS:
             return relevant, False
         return sorted((hit for hit in hits if hit.sparse), key=lambda hit: -hit.sparse), True
+
+    def _confirmed(
+        self, person: Person, hits: Sequence[Hit], checked: _Checked, limit: int
+    ) -> tuple[tuple[Passage, ...], int]:
+        """The passages to show, and how many hits their sources denied when they were asked just now."""
+        chosen = _spread(hits, checked, limit)
+        if self._live is None or not chosen:
+            return tuple(checked.passage(hit) for hit in chosen), 0
+        # Asked once, with a few in reserve: another round would spend the budget twice.
+        reserve = _spread(hits, checked, 2 * limit)
+        documents = {checked.rows[hit.chunk_id].document_id for hit in [*chosen, *reserve]}
+        denied = self._live.denied(person, documents)
+        if not denied:
+            return tuple(checked.passage(hit) for hit in chosen), 0
+        kept = [h for h in hits if checked.rows[h.chunk_id].document_id in documents - denied]
+        left = len([h for h in chosen if checked.rows[h.chunk_id].document_id in denied])
+        return tuple(checked.passage(hit) for hit in _spread(kept, checked, limit)), left
 
     def _has_every_word(self, checked: _Checked, hit: Hit, text: str) -> bool:
         row = checked.rows[hit.chunk_id]

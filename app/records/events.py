@@ -135,13 +135,34 @@ class ActionRun(EventBody):
 
 class ConnectorChanged(EventBody):
     type: Literal["connector_changed"] = "connector_changed"
-    change: Literal["added", "changed", "paused", "resumed", "deleted"]
+    change: Literal["added", "changed", "paused", "resumed", "deleted", "removals_allowed"]
     name: str
     fields: list[str] = Field(default_factory=list)
 
 
+class CredentialChanged(EventBody):
+    """Names of fields only, never values."""
+
+    type: Literal["credential_changed"] = "credential_changed"
+    change: Literal["added", "swapped", "deleted"]
+    name: str
+    fields: list[str] = Field(default_factory=list)
+
+
+class PermissionsStale(EventBody):
+    """An alert: a connector's permissions grew older than promised, and its documents are withheld; or are fresh again."""
+
+    type: Literal["permissions_stale"] = "permissions_stale"
+    stale: bool
+    name: str
+    age_s: int
+    promised_s: int
+    documents: int
+
+
 class SyncDone(EventBody):
     type: Literal["sync_done"] = "sync_done"
+    scope: str = "content"
     run: str
     status: str
     counts: dict[str, int]
@@ -211,6 +232,8 @@ Event = Annotated[
     | ActionDecided
     | ActionRun
     | ConnectorChanged
+    | CredentialChanged
+    | PermissionsStale
     | SyncDone
     | PreviewedAs
     | ModelChanged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import qdrant_edge as edge
 
@@ -22,7 +22,7 @@ class Counting:
     is read, so that no page undoes a newer change.
     """
 
-    def __init__(self, shard: edge.EdgeShard, writing: threading.Lock) -> None:
+    def __init__(self, shard: Callable[[], edge.EdgeShard], writing: threading.Lock) -> None:
         self._shard, self._writing = shard, writing
         self._rarity: Rarity | None = None
         self._complete = threading.Event()
@@ -83,7 +83,7 @@ class Counting:
             with_vector=[layout.SPARSE],
             with_payload=[layout.AUDIENCE, layout.DOCUMENT],
         )
-        records, after = self._shard.scroll(request)
+        records, after = self._shard().scroll(request)
         return [_counted(record) for record in records], after
 
 

@@ -16,7 +16,8 @@ from app.knowledge.index.counting import Counting
 from app.knowledge.index.fusion import fuse
 from app.knowledge.index.points import Hit, IndexPoint, Readers
 from app.knowledge.index.rarity import Counted
-from app.knowledge.index.shard import open_shard, own, unavailable
+from app.knowledge.index.shard import next_to, open_shard, own, unavailable, write_label
+from app.knowledge.index.sorting import Sorting, outside_graph
 from app.knowledge.index.strategy import DEFAULT, Strategy
 from app.knowledge.index.words import Words
 
@@ -35,11 +36,15 @@ class EdgeIndex:
         self._lock = own(folder)
         self._words = Words()
         self._strategy = strategy
-        identity = {"layout": layout.LAYOUT, "embedder": embedder, "dimension": dimension}
-        opened = open_shard(folder, identity, strategy)
-        self._shard, self._audiences, self.fresh = opened.shard, opened.audiences, opened.fresh
+        self._folder = folder
+        self._identity = {"layout": layout.LAYOUT, "embedder": embedder, "dimension": dimension}
+        opened = open_shard(folder, self._identity, strategy)
+        self._shard, self._shard_folder = opened.shard, opened.folder
+        self._audiences, self.fresh = opened.audiences, opened.fresh
+        self._left_outside = 0
         self._writing = threading.Lock()
-        self.counting = Counting(self._shard, self._writing)
+        self.counting = Counting(lambda: self._shard, self._writing)
+        self.sorting = Sorting(self._writing, self._take)
         self._noticed()
 
     def upsert(self, points: Sequence[IndexPoint]) -> None:
@@ -98,13 +103,15 @@ class EdgeIndex:
         try:
             self._audiences.sync()
             self._shard.flush()
-            if self._outside_graph() > self._strategy.unsorted(self._count):
-                self._shard.optimize()
+            outside = outside_graph(self._shard) - self._left_outside
+            if outside > self._strategy.unsorted(self._count):
+                self.sorting.start(self._shard, self._shard_folder, next_to(self._shard_folder))
         except Exception as error:
             raise unavailable("The search index could not be written to disk.", error) from error
 
     def close(self) -> None:
         if not self._lock.closed:
+            self.sorting.close()
             self.counting.close()
             self._shard.close()
             self._audiences.close()
@@ -152,14 +159,16 @@ class EdgeIndex:
             params=edge.SearchParams(idf=edge.IdfParams(corpus=corpus)),
         )
 
-    def _outside_graph(self) -> int:
-        # Words' vectors count as indexed wherever they are.
-        info = self._shard.info()
-        return 2 * info.points_count - info.indexed_vectors_count
+    def _take(self, shard: edge.EdgeShard, folder: Path, left_outside: int) -> None:
+        """Searches that run keep the old shard until they are done."""
+        write_label(self._folder, self._identity, folder)
+        self._shard, self._shard_folder = shard, folder
+        self._left_outside = left_outside
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         try:
             self._shard.update(operation)
+            self.sorting.note(operation)
         except Exception as error:
             raise unavailable("The search index did not take a change.", error) from error
         self._noticed()

@@ -67,6 +67,9 @@ class Rarity:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._used = 0
+        # Slots of chunks: of the recent ones in a table, of the others in arrays sorted by key.
+        self._recent: dict[int, int] = {}
+        self._keys, self._slots = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._chunks = np.zeros(1024, np.uint64)
         self._documents = np.zeros(1024, np.uint64)
         self._groups = np.zeros(1024, np.int32)  # of each slot: index of its audience, or GONE
@@ -92,8 +95,7 @@ class Rarity:
         """Adds those that are not there yet."""
         keys = np.array([_key(chunk.chunk_id) for chunk in chunks], np.uint64)
         with self._lock:
-            live = self._chunks[: self._used][self._groups[: self._used] != GONE]
-            new = ~np.isin(keys, live)
+            new = np.array([self._slot(key) is None for key in keys.tolist()], np.bool_)
             self._append([c for c, n in zip(chunks, new, strict=True) if n], keys[new])
 
     def set_audience(self, document_id: str, audience: int) -> None:
@@ -140,9 +142,27 @@ class Rarity:
             self._masks.popitem(last=False)
         return remembered[1], remembered[2]
 
+    def _slot(self, key: int) -> int | None:
+        """Of a chunk that is there."""
+        slot = self._recent.get(key)
+        if slot is None and len(self._keys):
+            at = min(int(np.searchsorted(self._keys, np.uint64(key))), len(self._keys) - 1)
+            slot = int(self._slots[at]) if self._keys[at] == key else None
+        return None if slot is None or self._groups[slot] == GONE else slot
+
     def _forget(self, keys: Longs) -> None:
-        self._groups[: self._used][np.isin(self._chunks[: self._used], keys)] = GONE
+        gone = [slot for key in keys.tolist() if (slot := self._slot(key)) is not None]
+        self._groups[gone] = GONE
         self._version += 1
+
+    def _remember(self, keys: Longs, start: int) -> None:
+        self._recent.update(zip(keys.tolist(), range(start, start + len(keys)), strict=True))
+        if len(self._recent) > max(10_000, len(self._keys) // 8):
+            live = np.flatnonzero(self._groups[: self._used] != GONE)
+            order = np.argsort(self._chunks[live])
+            self._slots = live[order]
+            self._keys = self._chunks[self._slots]
+            self._recent = {}
 
     def _append(self, chunks: Sequence[Counted], keys: Longs) -> None:
         if not chunks:
@@ -157,6 +177,7 @@ class Rarity:
         self._chunks[here] = keys
         self._documents[here] = [_key(chunk.document_id) for chunk in chunks]
         self._groups[here] = [self._group(chunk.audience) for chunk in chunks]
+        self._remember(keys, start)
         words = np.concatenate([np.asarray(chunk.words, np.uint64) for chunk in chunks])
         slots = np.repeat(np.arange(start, self._used), [len(chunk.words) for chunk in chunks])
         self._waiting.append((words << np.uint64(32)) | slots.astype(np.uint64))

@@ -20,11 +20,15 @@ from app.knowledge.index.strategy import Strategy
 # A segment a core: one search goes through both at once.
 SEGMENTS = 2
 GRAPH_LINKS, GRAPH_EF_BUILD = 16, 100
+LABEL, SHARD = "switchboard.json", "shard-"
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
+    """`folder` is the shard's own, below the index's: the one that the label names."""
+
     shard: edge.EdgeShard
+    folder: Path
     audiences: StoredAudiences
     fresh: bool
 
@@ -50,23 +54,50 @@ def own(folder: Path) -> IO[str]:
 
 def open_shard(folder: Path, identity: dict[str, object], strategy: Strategy) -> Opened:
     """An existing shard of the same identity, or a new one. What cannot be read is set aside and made anew: SQL has it."""
-    label = folder / "switchboard.json"
-    if label.is_file() and _read_label(label) == identity:
+    label = _read_label(folder)
+    if label is not None and label.items() >= identity.items():
         try:
-            shard = edge.EdgeShard.load(str(folder))
-            return Opened(shard, StoredAudiences(_sets(folder), _used(shard)), False)
+            own_folder = folder / str(label["shard"])
+            shard = edge.EdgeShard.load(str(own_folder))
+            audiences = StoredAudiences(_sets(folder), _used(shard))
+            _clean(folder, own_folder)
+            return Opened(shard, own_folder, audiences, False)
         except Exception as error:
             if "WouldBlock" in str(error):
                 raise AlreadyRunning(f"Another process already uses {folder}.") from error
     shutil.rmtree(folder, ignore_errors=True)
+    own_folder = folder / f"{SHARD}1"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shard = _create(folder, int(str(identity["dimension"])), strategy)
+        own_folder.mkdir(parents=True, exist_ok=True)
+        shard = _create(own_folder, int(str(identity["dimension"])), strategy)
         audiences = StoredAudiences(_sets(folder), ())
-        label.write_text(json.dumps(identity))
+        write_label(folder, identity, own_folder)
     except Exception as error:
         raise unavailable(f"The search index in {folder} cannot be opened.", error) from error
-    return Opened(shard, audiences, True)
+    return Opened(shard, own_folder, audiences, True)
+
+
+def next_to(shard_folder: Path) -> Path:
+    """Where a shard's successor goes. No path is used twice, so that an old shard cannot write into a new one."""
+    number = int(shard_folder.name.removeprefix(SHARD)) + 1
+    return shard_folder.with_name(f"{SHARD}{number}")
+
+
+def write_label(folder: Path, identity: dict[str, object], shard_folder: Path) -> None:
+    """From here on the index is what `shard_folder` holds, crash or not."""
+    fresh = folder / "switchboard.new"
+    with fresh.open("w") as file:
+        json.dump(identity | {"shard": shard_folder.name}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(folder / LABEL)
+
+
+def _clean(folder: Path, used: Path) -> None:
+    """Removes what a crash left of other shards."""
+    for other in folder.glob(f"{SHARD}*"):
+        if other != used:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def unavailable(message: str, error: Exception) -> IndexUnavailable:
@@ -89,11 +120,12 @@ def _kilobytes(vectors: int, dimension: int) -> int:
     return max(1, vectors * dimension * 4 // 1024)
 
 
-def _read_label(label: Path) -> object:
+def _read_label(folder: Path) -> dict[str, object] | None:
     try:
-        return json.loads(label.read_text())
-    except ValueError:
+        label = json.loads((folder / LABEL).read_text())
+    except (OSError, ValueError):
         return None
+    return label if isinstance(label, dict) and "shard" in label else None
 
 
 def _create(folder: Path, dimension: int, strategy: Strategy) -> edge.EdgeShard:

@@ -19,7 +19,7 @@ class Strategy:
     one all the same. `ef`: candidates that a graph search keeps. `rescored`: how many of them, in wanted results, are compared
     again by their full vectors. `counted_from`: chunks of an index from which `Rarity` counts words."""
 
-    graph_from: int = 50_000
+    graph_from: int = 20_000
     exact_up_to: int = 15_000
     ef: int = 256
     rescored: float = 2.0
@@ -27,7 +27,7 @@ class Strategy:
 
     def unsorted(self, count: int) -> int:
         """Vectors that may wait outside the graph, compared one by one, before it is extended."""
-        return max(self.graph_from, count // 10)
+        return max(self.graph_from, count // 25)
 
 
 DEFAULT = Strategy()

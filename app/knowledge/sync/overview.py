@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,37 +15,60 @@ from app.db.tables import (
     DocumentReaderRow,
     DocumentRow,
     SyncFailureRow,
+    SyncRequestRow,
     SyncRunRow,
 )
 from app.domain import AccessBasis, DataClass, Json, Person
+from app.knowledge.sync.clocks import ACTIVE, CONTENT, next_due
 
-ACTIVE = ("queued", "running", "cancelling")
 SHOWN_READERS = 5
-RETRY_S = 300
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorStatus:
-    """`run` is the newest one; `permissions_at` the oldest confirmation among the documents, None without documents."""
+    """`run` is the newest content run. `permissions_at` is the oldest confirmation of readers among the documents, None
+    without documents; `groups_at` that of the groups, None without groups. `scopes` are the clocks that it has."""
 
     id: str
     kind: str
     name: str
     settings: Json
+    credential_id: str | None
     status: str
     sync_every_s: int
+    permissions_every_s: int
+    groups_every_s: int
     permissions_max_age_s: int
+    requests_per_minute: int
+    removal_share: float
     documents: int
     hidden: int
     failures: int
     last_sync_at: datetime | None
     next_sync_at: datetime | None
     permissions_at: datetime | None
+    groups_at: datetime | None
+    stale_since: datetime | None
+    scopes: tuple[str, ...]
+    due: Mapping[str, datetime]
     run: SyncRunRow | None
 
     @property
     def syncing(self) -> bool:
         return self.run is not None and self.run.status in ACTIVE
+
+    @property
+    def shown_status(self) -> str:
+        """As the page says it: a first sync under way is neither scheduled nor active."""
+        if self.syncing and self.last_sync_at is None and self.status == "scheduled":
+            return "first sync"
+        return self.status
+
+    def stale(self, now: datetime) -> bool:
+        """Permissions older than promised: its documents, or those for its groups, are withheld."""
+        limit = now - timedelta(seconds=self.permissions_max_age_s)
+        marks = [mark for mark in (self.permissions_at, self.groups_at) if mark is not None]
+        return bool(self.documents) and any(mark < limit for mark in marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +84,10 @@ class Preview:
     reason: str
 
 
-def statuses(session: Session) -> list[ConnectorStatus]:
+Scopes = Callable[[ConnectorRow], tuple[str, ...]]
+
+
+def statuses(session: Session, scopes: Scopes) -> list[ConnectorStatus]:
     """Five statements, however many connectors."""
     documents = {
         row.connector_id: row
@@ -75,60 +101,107 @@ def statuses(session: Session) -> list[ConnectorStatus]:
         )
     }
     failures = _counted(session, SyncFailureRow)
+    requests = _requested(session)
     runs = latest_runs(session)
     found: list[ConnectorStatus] = []
     for row in session.execute(select(ConnectorRow).order_by(col(ConnectorRow.name))).scalars():
         figures = documents.get(row.id)
-        run = runs.get(row.id)
+        checked = figures.permissions_at if figures else None
+        if checked is not None and row.permissions_at is not None:
+            checked = max(checked, row.permissions_at)
+        due = _due(row, scopes(row), runs, requests.get(row.id, {}))
         found.append(
             ConnectorStatus(
                 id=row.id,
                 kind=row.kind,
                 name=row.name,
                 settings=row.settings,
+                credential_id=row.credential_id,
                 status=row.status,
                 sync_every_s=row.sync_every_s,
+                permissions_every_s=row.permissions_every_s,
+                groups_every_s=row.groups_every_s,
                 permissions_max_age_s=row.permissions_max_age_s,
+                requests_per_minute=row.requests_per_minute,
+                removal_share=row.removal_share,
                 documents=figures.documents if figures else 0,
                 hidden=figures.hidden if figures else 0,
                 failures=failures.get(row.id, 0),
                 last_sync_at=row.last_sync_at,
-                next_sync_at=next_sync(row, run),
-                permissions_at=figures.permissions_at if figures else None,
-                run=run,
+                next_sync_at=due.get(CONTENT),
+                permissions_at=checked,
+                groups_at=row.groups_at,
+                stale_since=row.stale_since,
+                scopes=scopes(row),
+                due=due,
+                run=runs.get((row.id, CONTENT)),
             )
         )
     return found
 
 
-def next_sync(row: ConnectorRow, run: SyncRunRow | None) -> datetime | None:
-    """When the schedule will start it; None while paused, being removed or at work."""
-    if row.status in {"paused", "deleting"} or (run is not None and run.status in ACTIVE):
-        return None
-    if run is None:
-        return row.created_at
-    if run.status == "interrupted" and run.finished_at is not None:
-        return run.finished_at
-    pause_s = min(row.sync_every_s, RETRY_S) if run.status == "failed" else row.sync_every_s
-    return run.started_at + timedelta(seconds=pause_s)
+def _due(
+    row: ConnectorRow,
+    scopes: tuple[str, ...],
+    runs: Mapping[tuple[str, str], SyncRunRow],
+    requested: Mapping[str, datetime],
+) -> dict[str, datetime]:
+    """Scope to the moment when the schedule will start it: its clock's, or at once where something was asked for."""
+    content = runs.get((row.id, CONTENT))
+    if content is not None and content.status in ACTIVE:
+        return {}  # it looks after the other clocks itself
+    due: dict[str, datetime] = {}
+    for scope in scopes:
+        at = next_due(row, scope, runs.get((row.id, scope)))
+        asked = requested.get(scope)
+        if at is not None:
+            due[scope] = min(at, asked) if asked else at
+    return due
 
 
-def latest_runs(session: Session) -> dict[str, SyncRunRow]:
-    newest = (
-        select(
-            col(SyncRunRow.connector_id), func.max(col(SyncRunRow.started_at)).label("started_at")
-        )
-        .group_by(col(SyncRunRow.connector_id))
-        .subquery()
-    )
+def latest_runs(
+    session: Session, connector_id: str | None = None
+) -> dict[tuple[str, str], SyncRunRow]:
+    """The newest run of each connector and scope."""
+    newest = select(
+        col(SyncRunRow.connector_id),
+        col(SyncRunRow.scope),
+        func.max(col(SyncRunRow.started_at)).label("started_at"),
+    ).group_by(col(SyncRunRow.connector_id), col(SyncRunRow.scope))
+    if connector_id is not None:
+        newest = newest.where(col(SyncRunRow.connector_id) == connector_id)
+    of = newest.subquery()
     rows = session.execute(
         select(SyncRunRow).join(
-            newest,
-            (newest.c.connector_id == col(SyncRunRow.connector_id))
-            & (newest.c.started_at == col(SyncRunRow.started_at)),
+            of,
+            (of.c.connector_id == col(SyncRunRow.connector_id))
+            & (of.c.scope == col(SyncRunRow.scope))
+            & (of.c.started_at == col(SyncRunRow.started_at)),
         )
     ).scalars()
-    return {row.connector_id: row for row in rows}
+    return {(row.connector_id, row.scope): row for row in rows}
+
+
+def document_ids(session: Session, connector_id: str) -> list[str]:
+    return list(
+        session.execute(
+            select(col(DocumentRow.id)).where(col(DocumentRow.connector_id) == connector_id)
+        ).scalars()
+    )
+
+
+def _requested(session: Session) -> dict[str, dict[str, datetime]]:
+    found: dict[str, dict[str, datetime]] = {}
+    rows = session.execute(
+        select(
+            col(SyncRequestRow.connector_id),
+            col(SyncRequestRow.scope),
+            func.min(col(SyncRequestRow.at)).label("at"),
+        ).group_by(col(SyncRequestRow.connector_id), col(SyncRequestRow.scope))
+    )
+    for row in rows:
+        found.setdefault(row.connector_id, {})[row.scope] = row.at
+    return found
 
 
 def preview(session: Session, person: Person, now: datetime) -> list[Preview]:
@@ -170,9 +243,12 @@ def _reason(
         return "The source does not say who may read it, so nobody may."
     if not readers:
         return "The source names no reader."
-    limit = timedelta(seconds=connector.permissions_max_age_s)
-    if document.permissions_checked_at < now - limit:
+    limit = now - timedelta(seconds=connector.permissions_max_age_s)
+    checked = max(filter(None, (document.permissions_checked_at, connector.permissions_at)))
+    if checked < limit:
         return "Its permissions were not confirmed in time; the next sync does that."
+    if connector.groups_at is not None and connector.groups_at < limit:
+        return "The members of its source's groups were not confirmed in time."
     shown = ", ".join(readers[:SHOWN_READERS])
     more = f" and {len(readers) - SHOWN_READERS} more" if len(readers) > SHOWN_READERS else ""
     return f"Only for {shown}{more}."

@@ -21,6 +21,7 @@ class Schedule:
         self._first = first
         self._every_s = every_s
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -32,15 +33,21 @@ class Schedule:
     def stop(self) -> None:
         """Returns when the thread has ended, or after 5 seconds."""
         self._stopping.set()
+        self._woken.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
             self._thread = None
+
+    def wake(self) -> None:
+        """Something was asked for: the next look is now."""
+        self._woken.set()
 
     def _run(self) -> None:
         self._try(self._first)
         while not self._stopping.is_set():
             self._try(self._look)
-            self._stopping.wait(self._every_s)
+            self._woken.wait(self._every_s)
+            self._woken.clear()
 
     def _try(self, work: Callable[[], None]) -> None:
         try:

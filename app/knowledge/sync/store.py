@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session, col
 
-from app.db.tables import ChunkRow, DocumentReaderRow, DocumentRow, SyncFailureRow
+from app.db.tables import (
+    ChunkRow,
+    DocumentReaderRow,
+    DocumentRow,
+    ReaderChangeRow,
+    SyncFailureRow,
+)
 from app.domain import EVERYONE, DataClass
+from app.identity.groups import Clauses
 from app.knowledge.ingest import Chunk
 from app.knowledge.sync import outbox
 from connectors.contract import Access, Document, Failure
@@ -19,32 +27,50 @@ from connectors.contract import Access, Document, Failure
 PIPELINE = "1"
 """Part of each stored version. Bumped when parsing or splitting changes, so that the next sync reads everything again."""
 COMPANY_NAMESPACE = "idp"
+KEPT_CHANGES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Readers as principals, and the data class."""
+    """Readers as principals, and the data class. `audiences` are the principals that stand for several sets of readers at
+    once, with those sets."""
 
     known: bool
     principals: frozenset[str]
     data_class: DataClass
+    audiences: Mapping[str, Clauses] = field(default_factory=dict)
 
     @classmethod
     def of(cls, access: Access, data_class: str, connector_id: str) -> Permission:
         """Unknown readers are nobody. Raises ValueError for a data class that is none."""
-        if not access.known:
+        parts = (access, *access.also)
+        if not all(part.known for part in parts):
             return cls(False, frozenset(), DataClass.parse(data_class))
-        namespace = COMPANY_NAMESPACE if access.company_groups else connector_id
-        principals = {f"user:{user.strip().lower()}" for user in access.users if user.strip()}
-        principals |= {f"group:{namespace}/{group}" for group in access.groups if group.strip()}
-        if access.everyone:
-            principals.add(EVERYONE)
-        return cls(True, frozenset(principals), DataClass.parse(data_class))
+        clauses = {_principals(part, connector_id) for part in parts}
+        narrowing = sorted(sorted(clause) for clause in clauses if EVERYONE not in clause)
+        if len(narrowing) < 2 or not all(narrowing):
+            chosen = min(clauses, key=lambda c: (EVERYONE in c, len(c)))
+            return cls(True, chosen, DataClass.parse(data_class))
+        digest = hashlib.sha256(json.dumps(narrowing).encode()).hexdigest()[:24]
+        name = f"all:{connector_id}/{digest}"
+        return cls(True, frozenset({name}), DataClass.parse(data_class), {name: narrowing})
+
+    @classmethod
+    def nobody(cls) -> Permission:
+        """Where what the source says makes no sense: the strictest there is."""
+        return cls(False, frozenset(), DataClass.RESTRICTED)
 
     @property
     def hash(self) -> str:
         text = "\n".join([str(self.known), str(int(self.data_class)), *sorted(self.principals)])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _principals(access: Access, connector_id: str) -> frozenset[str]:
+    namespace = COMPANY_NAMESPACE if access.company_groups else connector_id
+    principals = {f"user:{user.strip().lower()}" for user in access.users if user.strip()}
+    principals |= {f"group:{namespace}/{group}" for group in access.groups if group.strip()}
+    return frozenset(principals | ({EVERYONE} if access.everyone else set()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +85,17 @@ class Prepared:
     permission: Permission
 
 
-def put_document(session: Session, connector_id: str, item: Prepared, now: datetime) -> bool:
-    """Adds or replaces; returns True when it is new. Chunks that stay keep their id, vector and place in the index."""
+def put_document(
+    session: Session,
+    connector_id: str,
+    item: Prepared,
+    now: datetime,
+    *,
+    run_id: str = "",
+    again: bool = False,
+) -> bool:
+    """Adds or replaces; returns True when it is new. Chunks that stay keep their id, vector and place in the index, unless
+    `again` asks for all of them. A change of readers is kept under `run_id`."""
     document = item.document
     values = {
         "title": item.title,
@@ -88,23 +123,31 @@ def put_document(session: Session, connector_id: str, item: Prepared, now: datet
             update(DocumentRow).where(col(DocumentRow.id) == item.document_id).values(**values)
         )
     if before != item.permission.hash:
-        _replace_readers(session, item.document_id, item.permission.principals)
+        change = _replace_readers(session, item.document_id, item.permission.principals)
         if before is not None:
             outbox.note(session, outbox.ACCESS, item.document_id)
-    _replace_chunks(session, item.document_id, item.chunks)
+            _keep_change(session, item.document_id, change, run_id, now)
+    _replace_chunks(session, item.document_id, item.chunks, again)
     forget_failure(session, connector_id, [document.id])
     return before is None
 
 
 def set_access(
-    session: Session, document_id: str, before: str, permission: Permission, now: datetime
+    session: Session,
+    document_id: str,
+    before: str,
+    permission: Permission,
+    now: datetime,
+    *,
+    run_id: str = "",
 ) -> bool:
     """The source confirmed who may read it; returns True when that changed. Content and vectors stay."""
     changed = before != permission.hash
     values: dict[str, object] = {"synced_at": now, "permissions_checked_at": now}
     if changed:
-        _replace_readers(session, document_id, permission.principals)
+        change = _replace_readers(session, document_id, permission.principals)
         outbox.note(session, outbox.ACCESS, document_id)
+        _keep_change(session, document_id, change, run_id, now)
         values |= {
             "access_hash": permission.hash,
             "access_known": permission.known,
@@ -112,6 +155,57 @@ def set_access(
         }
     session.execute(update(DocumentRow).where(col(DocumentRow.id) == document_id).values(**values))
     return changed
+
+
+def confirm_access(session: Session, document_ids: Sequence[str], now: datetime) -> None:
+    """The source named these with the readers that they have."""
+    for start in range(0, len(document_ids), 500):
+        session.execute(
+            update(DocumentRow)
+            .where(col(DocumentRow.id).in_(document_ids[start : start + 500]))
+            .values(synced_at=now, permissions_checked_at=now)
+        )
+
+
+def access_hashes(session: Session, document_ids: Sequence[str]) -> dict[str, str]:
+    """Document id to the fingerprint of its readers, for those that are there."""
+    found: dict[str, str] = {}
+    for start in range(0, len(document_ids), 500):
+        rows = session.execute(
+            select(col(DocumentRow.id), col(DocumentRow.access_hash)).where(
+                col(DocumentRow.id).in_(document_ids[start : start + 500])
+            )
+        )
+        found.update({row.id: row.access_hash for row in rows})
+    return found
+
+
+def used_audiences(session: Session, connector_id: str) -> set[str]:
+    """The audiences that a connector's documents name."""
+    rows = session.execute(
+        select(col(DocumentReaderRow.principal))
+        .where(col(DocumentReaderRow.principal).startswith(f"all:{connector_id}/"))
+        .distinct()
+    ).scalars()
+    return set(rows)
+
+
+def forget_old_changes(session: Session, connector_id: str) -> None:
+    """Keeps the newest `KEPT_CHANGES` changes of readers."""
+    oldest = session.execute(
+        select(col(ReaderChangeRow.seq))
+        .where(col(ReaderChangeRow.connector_id) == connector_id)
+        .order_by(col(ReaderChangeRow.seq).desc())
+        .offset(KEPT_CHANGES)
+        .limit(1)
+    ).scalar()
+    if oldest is not None:
+        session.execute(
+            delete(ReaderChangeRow).where(
+                col(ReaderChangeRow.connector_id) == connector_id,
+                col(ReaderChangeRow.seq) <= oldest,
+            )
+        )
 
 
 def remove_documents(session: Session, connector_id: str, documents: Mapping[str, str]) -> None:
@@ -152,16 +246,63 @@ def forget_failure(session: Session, connector_id: str, source_ids: Iterable[str
     )
 
 
-def _replace_readers(session: Session, document_id: str, principals: Iterable[str]) -> None:
-    session.execute(
-        delete(DocumentReaderRow).where(col(DocumentReaderRow.document_id) == document_id)
+def _replace_readers(
+    session: Session, document_id: str, principals: Set[str]
+) -> tuple[list[str], list[str]]:
+    """Returns who gained and who lost."""
+    before = set(
+        session.execute(
+            select(col(DocumentReaderRow.principal)).where(
+                col(DocumentReaderRow.document_id) == document_id
+            )
+        ).scalars()
     )
-    rows = [{"document_id": document_id, "principal": name} for name in sorted(principals)]
-    if rows:
+    gained, lost = sorted(principals - before), sorted(before - principals)
+    if lost:
+        session.execute(
+            delete(DocumentReaderRow).where(
+                col(DocumentReaderRow.document_id) == document_id,
+                col(DocumentReaderRow.principal).in_(lost),
+            )
+        )
+    if gained:
+        rows = [{"document_id": document_id, "principal": name} for name in gained]
         session.execute(insert(DocumentReaderRow), rows)
+    return gained, lost
 
 
-def _replace_chunks(session: Session, document_id: str, chunks: Sequence[Chunk]) -> None:
+def _keep_change(
+    session: Session,
+    document_id: str,
+    change: tuple[list[str], list[str]],
+    run_id: str,
+    at: datetime,
+) -> None:
+    gained, lost = change
+    if not run_id or not (gained or lost):
+        return
+    row = session.execute(
+        select(
+            col(DocumentRow.connector_id), col(DocumentRow.source_id), col(DocumentRow.title)
+        ).where(col(DocumentRow.id) == document_id)
+    ).one()
+    session.add(
+        ReaderChangeRow(
+            connector_id=row.connector_id,
+            run_id=run_id,
+            source_id=row.source_id,
+            title=row.title,
+            gained=gained,
+            lost=lost,
+            at=at,
+        )
+    )
+    session.flush()
+
+
+def _replace_chunks(
+    session: Session, document_id: str, chunks: Sequence[Chunk], again: bool
+) -> None:
     before = set(
         session.execute(
             select(col(ChunkRow.id)).where(col(ChunkRow.document_id) == document_id)
@@ -176,6 +317,8 @@ def _replace_chunks(session: Session, document_id: str, chunks: Sequence[Chunk])
         outbox.note(session, outbox.DELETE, document_id, gone)
     if kept:
         session.execute(update(ChunkRow), [{"id": c.id, "ordinal": c.ordinal} for c in kept])
+        if again:
+            outbox.note(session, outbox.PUT, document_id, (chunk.id for chunk in kept))
     if new:
         rows = [
             {

@@ -96,6 +96,8 @@ def permission(principal: str, email: str = "") -> str:
     kind, _, rest = principal.partition(":")
     if kind == "user":
         return "shared with you by name" if rest == email else rest
+    if kind == "all":
+        return "readers of the source, narrowed by its restrictions"
     namespace, _, name = rest.partition("/")
     return f"{name} (group)" if namespace == "idp" else f"{name} (group of the source)"
 

@@ -1,0 +1,118 @@
+"""What a content run knows and what waits for its next transaction."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from app.db.tables import DocumentRow
+from app.knowledge.embed import Vector
+from app.knowledge.sync.store import PIPELINE, Permission, Prepared
+from connectors.contract import Failure
+
+DOCUMENTS = 64
+CHUNKS = 128
+BYTES = 16_000_000
+"""Of text: what bounds the memory of a batch."""
+WAIT_S = 2.0
+
+
+class Cancelled(Exception):
+    """Somebody cancelled the run, paused the connector or is removing it."""
+
+
+class Stopping(Exception):
+    """Switchboard is being shut down; the run goes on at the next start."""
+
+
+class TooManyRemovals(Exception):
+    """A run would remove more than its connector's share; nothing of it was removed."""
+
+    def __init__(self, removed: int, documents: int) -> None:
+        super().__init__(f"{removed} of {documents}")
+        self.removed = removed
+        self.documents = documents
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document as it is stored."""
+
+    document_id: str
+    version: str
+    access_hash: str
+
+
+@dataclass(slots=True)
+class Batch:
+    documents: list[Prepared] = field(default_factory=list)
+    embed: dict[str, str] = field(default_factory=dict)
+    """Chunk id to the text that its vector is made of."""
+    unchanged: list[tuple[str, Permission]] = field(default_factory=list)
+    deletions: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    vectors: dict[str, Vector] = field(default_factory=dict)
+    bytes: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def named(self) -> set[str]:
+        """Source ids in it."""
+        return {
+            *(item.document.id for item in self.documents),
+            *(source_id for source_id, _ in self.unchanged),
+            *self.deletions,
+        }
+
+    @property
+    def full(self) -> bool:
+        return (
+            len(self.documents) >= DOCUMENTS
+            or len(self.embed) >= CHUNKS
+            or self.bytes >= BYTES
+            or len(self.unchanged) >= 10 * DOCUMENTS
+            or time.monotonic() - self.since > WAIT_S
+        )
+
+
+def read_known(session: Session, connector_id: str) -> dict[str, Known]:
+    """A version written by another pipeline counts as none, so that the document is sent again."""
+    rows = session.execute(
+        select(
+            col(DocumentRow.source_id),
+            col(DocumentRow.id),
+            col(DocumentRow.content_hash),
+            col(DocumentRow.access_hash),
+        ).where(col(DocumentRow.connector_id) == connector_id)
+    ).all()
+    prefix = f"{PIPELINE}:"
+    return {
+        source_id: Known(
+            document_id, content[len(prefix) :] if content.startswith(prefix) else "", access
+        )
+        for source_id, document_id, content, access in rows
+    }
+
+
+class Removals:
+    """The guard against mass deletion: a run may remove `share` of what there was, or what an admin allowed.
+
+    A handful may always go (of 4 documents, 2 are half), but not the last of several: an empty source is a suspicious one.
+    """
+
+    ALWAYS = 10
+
+    def __init__(self, documents: int, share: float, allowed: int) -> None:
+        self._documents = documents
+        handful = min(self.ALWAYS, documents - 1) if documents > 1 else 1
+        self._limit = max(handful, int(documents * share), allowed)
+        self._removed = 0
+
+    def take(self, count: int) -> None:
+        """Raises TooManyRemovals, before anything of this run's share is removed where it is asked for all at once."""
+        if self._removed + count > self._limit:
+            raise TooManyRemovals(self._removed + count, self._documents)
+        self._removed += count
