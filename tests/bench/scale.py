@@ -102,7 +102,9 @@ def _build(folder: Path, world: data.World, options: argparse.Namespace) -> Buil
             index.flush()
             print(f"{start + BATCH} chunks, {time.perf_counter() - began:.0f} s", flush=True)
     upsert_s = time.perf_counter() - began
-    index.flush()
+    for _ in range(2):  # The second takes in what was put while the first was at work.
+        index.flush()
+        index.sorting.wait(7200)
     index.close()
     build = Build(round(time.perf_counter() - began, 1), round(upsert_s, 1), _memory()["VmHWM"])
     note.write_text(json.dumps(asked_for | {"build": asdict(build)}))
@@ -209,7 +211,7 @@ def _report(
         f"memory of the searching process {asked.rss_mb} MB, {asked.anonymous_mb} of them not file-backed"
     )
     print(
-        f"build: {build.upsert_s} s putting and sorting, peak {build.peak_mb} MB with all vectors"
+        f"build: {build.upsert_s} s putting, then the graph to its end, peak {build.peak_mb} MB with all vectors"
     )
     disk = sum(f.stat().st_blocks * 512 for f in (folder / "index").rglob("*") if f.is_file())
     return {

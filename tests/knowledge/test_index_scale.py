@@ -93,6 +93,7 @@ def filled(folder: Path, strategy: Strategy, points: Sequence[IndexPoint]) -> Ed
     for start in range(0, len(points), 500):
         index.upsert(points[start : start + 500])
     index.flush()
+    assert index.sorting.wait(60)
     if strategy.counted_from == 0:
         assert index.counting.wait(30)
     return index
@@ -187,6 +188,50 @@ def test_words_are_counted_again_after_a_restart(
     assert not again.fresh
     assert again.counting.wait(30)
     assert [found(again, world, question) for question in questions] == before
+    again.close()
+
+
+def test_search_and_changes_go_on_while_the_graph_is_extended(
+    points: list[IndexPoint], tmp_path: Path
+) -> None:
+    """The engine holds Python's global lock while it optimizes: in this process a search would wait until it is done."""
+    index = EdgeIndex(tmp_path / "index", dimension=data.DIMENSION, embedder="test", strategy=GRAPH)
+    index.upsert(points[:1500])
+    index.flush()
+    everyone, answers = Readers(frozenset({"everyone"})), 0
+    moved, late, gone = points[10], points[2000], points[600]
+    while not index.sorting.wait(0.02):
+        if answers == 0:
+            index.set_access(moved.document_id, {"user:late"}, 1)
+            index.upsert([replace(late, readers=frozenset({"user:late"}))])
+            index.delete([gone.chunk_id])
+        index.search(late.vector, late.words, everyone)
+        answers += 1
+    assert answers > 5
+    index.close()
+    again = EdgeIndex(tmp_path / "index", dimension=data.DIMENSION, embedder="test", strategy=GRAPH)
+    assert again._shard.info().indexed_vectors_count >= 2 * 1400
+    assert again.count() == 1500
+    for point in (moved, late):
+        hits = again.search(point.vector, point.words, Readers(frozenset({"user:late"})))
+        assert point.chunk_id in {hit.chunk_id for hit in hits}
+    hits = again.search(gone.vector, gone.words, Readers(gone.readers))
+    assert gone.chunk_id not in {hit.chunk_id for hit in hits}
+    assert [folder.name for folder in (tmp_path / "index").glob("shard-*")] == ["shard-2"]
+    again.close()
+
+
+def test_sorting_that_is_cut_short_changes_nothing(
+    points: list[IndexPoint], tmp_path: Path
+) -> None:
+    index = EdgeIndex(tmp_path / "index", dimension=data.DIMENSION, embedder="test", strategy=GRAPH)
+    index.upsert(points[:1500])
+    index.flush()
+    index.close()
+    (tmp_path / "index" / "shard-7").mkdir()
+    again = EdgeIndex(tmp_path / "index", dimension=data.DIMENSION, embedder="test", strategy=GRAPH)
+    assert again.count() == 1500
+    assert len(list((tmp_path / "index").glob("shard-*"))) == 1
     again.close()
 
 
