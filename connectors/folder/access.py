@@ -76,20 +76,34 @@ NOBODY = Permission(Access.nobody(), "restricted")
 def read_access(folder: Path, relative: str) -> AccessFile | Broken | None:
     """The folder's own access file, None when it has none. Never raises."""
     path = folder / ACCESS_FILE
-    name = f"{relative}/{ACCESS_FILE}" if relative else ACCESS_FILE
+    name = access_name(relative)
     try:
         if not path.exists() and not path.is_symlink():
             return None
         if path.is_symlink() or path.stat().st_size > MAX_BYTES:
             return Broken(name, "It is a link or too large to be an access file.")
-        return AccessFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+        return parse_access(path.read_bytes(), name)
+    except OSError as error:
+        return Broken(name, f"It cannot be read: {error.__class__.__name__}.")
+
+
+def access_name(relative: str) -> str:
+    return f"{relative}/{ACCESS_FILE}" if relative else ACCESS_FILE
+
+
+def parse_access(content: bytes, name: str) -> AccessFile | Broken:
+    """The rules in an access file's bytes. Never raises."""
+    if len(content) > MAX_BYTES:
+        return Broken(name, "It is too large to be an access file.")
+    try:
+        return AccessFile.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         return Broken(name, f"'{where}' is wrong: {first['msg']}.")
     except tomllib.TOMLDecodeError as error:
         return Broken(name, f"It is not valid TOML: {error}.")
-    except (OSError, UnicodeDecodeError) as error:
+    except (UnicodeDecodeError, RecursionError) as error:
         return Broken(name, f"It cannot be read: {error.__class__.__name__}.")
 
 

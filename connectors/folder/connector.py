@@ -1,115 +1,153 @@
-"""A folder on this machine (or mounted on it): markdown, text, HTML, PDF and Word files, readers from `access.toml`."""
+"""A folder on this machine (or mounted on it): markdown, text, HTML, PDF and Word files, readers from `access.toml` or from
+the files' owners and groups."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from urllib.parse import quote
 
 from connectors.contract import (
+    Access,
+    AccessChange,
+    Capability,
     Change,
     Check,
     Checkpoint,
     Connector,
+    Deletion,
     Document,
     Failure,
+    Limits,
+    Listed,
     Outcome,
+    Reader,
     SourceFault,
     Unchanged,
 )
-from connectors.folder.access import (
-    ACCESS_FILE,
-    AccessFile,
-    Broken,
-    Permission,
-    permission,
-    read_access,
-)
-from connectors.folder.globs import matches
-
-MIMES = {
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".txt": "text/plain",
-    ".html": "text/html",
-    ".htm": "text/html",
-    ".pdf": "application/pdf",
-    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
-Rules = AccessFile | Broken | None
-
-
-class FolderSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    path: Path = Field(title="Folder", description="Absolute path on the server.")
-    include: tuple[str, ...] = Field(
-        default=("**",),
-        title="Include",
-        description="Patterns such as *.md or policies/**; a file must match one.",
-    )
-    exclude: tuple[str, ...] = Field(
-        default=(), title="Exclude", description="Patterns of files to leave out."
-    )
-    link_base: str = Field(
-        default="",
-        title="Link base",
-        description="Web address that the files are served under, for links in citations; empty for none.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file that the settings select. `path` is relative to the root, with forward slashes."""
-
-    path: str
-    file: Path
-    permission: Permission
-
-
-@dataclass(slots=True)
-class Listing:
-    entries: list[Entry] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+from connectors.folder.checks import content_check, groups_check, permissions_check
+from connectors.folder.listing import AccessRules, Entry, Listing, PosixRules, Rules, Walk
+from connectors.folder.posix import Accounts, Readers
+from connectors.folder.selection import MIMES as MIMES
+from connectors.folder.selection import Selection, mime_of, space_of
+from connectors.folder.settings import FolderSettings as FolderSettings
+from connectors.folder.watch import POLL_S, watch
 
 
 class FolderConnector(Connector):
     kind = "folder"
     title = "Folder"
-    description = "Files in a folder on the server; access.toml files say who may read them."
+    description = "Files in a folder on the server; access.toml files, or owner and group, say who may read them."
     category = "Files"
     settings_model = FolderSettings
     settings: FolderSettings
+    limits = Limits(permissions_every_s=60)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        without: set[Capability] = set()
+        if not self._posix:
+            without |= {Capability.GROUPS, Capability.LIVE_CHECK}
+        if self.settings.watching == "no":
+            without.add(Capability.WATCH)
+        return super().capabilities - without
 
     def validate(self) -> list[Check]:
         try:
-            root = self._root()
-            listing = self._list(root)
+            listing = self._list()
         except SourceFault as fault:
             failed = Check("content", Outcome.FAILED, fault.message, fault.fix)
-            return [failed, Check("permissions", Outcome.INDETERMINATE, "Not checked.")]
-        return [_content_check(listing), _permissions_check(listing)]
+            names = ["permissions", "groups"] if self._posix else ["permissions"]
+            return [failed, *(Check.not_checked(name) for name in names)]
+        checks = [content_check(listing), permissions_check(listing, posix=self._posix)]
+        return [*checks, groups_check(self._accounts)] if self._posix else checks
 
     def changes(self, checkpoint: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[Change]:
         """Lists the whole folder each time; only new and changed files are read."""
         del checkpoint
-        listing = self._list(self._root())
+        listing = self._list()
         yield from listing.failures
+        total = len(listing.entries)
         for number, entry in enumerate(listing.entries, start=1):
             if self.context.cancelled():
                 return
-            total = len(listing.entries)
             self.context.progress(f"{number} of {total} files", number, total)
             yield self._change(entry, known.get(entry.path, ""))
-        yield Checkpoint(complete=True)
+        if not self.context.cancelled():
+            yield Checkpoint(complete=True)
+
+    def list_ids(self) -> Iterator[Listed]:
+        for entry in self._list().entries:
+            yield Listed(entry.path, "", entry.permission.access, entry.permission.data_class)
+
+    def access(self, since: Mapping[str, Any]) -> Iterator[AccessChange | Checkpoint]:
+        """Names every document each time: a walk reads no file."""
+        del since
+        for entry in self._list().entries:
+            yield AccessChange(entry.path, entry.permission.access, entry.permission.data_class)
+        if not self.context.cancelled():
+            yield Checkpoint()
+
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        self._list()  # meets the groups that are named
+        return self._readers.groups()
+
+    def refetch(self, ids: Sequence[str]) -> Iterator[Change]:
+        listing = self._list(ids)
+        found = {entry.path: entry for entry in listing.entries}
+        failed = {failure.id: failure for failure in listing.failures}
+        for id in ids:
+            if self.context.cancelled():
+                return
+            if id in found:
+                yield self._change(found[id], "")
+            else:
+                yield failed.get(id, Deletion(id))
+
+    def may_read(self, document_id: str, reader: Reader) -> bool:
+        entries = self._list([document_id]).entries
+        access = entries[0].permission.access if entries else None
+        groups = self._readers.groups()
+
+        def admits(part: Access) -> bool:
+            member = any(reader.email.lower() in groups.get(name, ()) for name in part.groups)
+            return part.known and (part.everyone or reader.email.lower() in part.users or member)
+
+        return access is not None and all(admits(part) for part in (access, *access.also))
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        polling = self.settings.watching == "every 10 seconds"
+        return watch(self._root(), changed, poll_s=POLL_S if polling else 0)
+
+    @property
+    def _posix(self) -> bool:
+        return self.settings.readers_from == "owner and group"
+
+    @cached_property
+    def _accounts(self) -> Accounts:
+        return Accounts.of(self.settings)
+
+    @cached_property
+    def _readers(self) -> Readers:
+        return Readers(self._accounts, self.settings.others)
+
+    def _rules(self) -> Rules:
+        if not self._posix:
+            return AccessRules()
+        for name in ("_accounts", "_readers"):  # accounts of now, not of the last listing
+            self.__dict__.pop(name, None)
+        return PosixRules(self._readers, self.settings.data_class)
+
+    def _list(self, wanted: Iterable[str] | None = None) -> Listing:
+        some = None if wanted is None else frozenset(wanted)
+        selection = Selection(self.settings.include, self.settings.exclude)
+        return Walk(self._root(), selection, self.context.cancelled, some).run(self._rules())
 
     def _root(self) -> Path:
         path = self.settings.path.expanduser()
@@ -129,60 +167,6 @@ class FolderConnector(Connector):
             ) from None
         return root
 
-    def _list(self, root: Path) -> Listing:
-        listing = Listing()
-        self._walk(root, root, None, "", listing)
-        return listing
-
-    def _walk(
-        self, root: Path, folder: Path, above: Rules, above_at: str, listing: Listing
-    ) -> None:
-        """Depth first, by name. `above` is the nearest access file so far and `above_at` its folder, relative."""
-        relative = folder.relative_to(root).as_posix() if folder != root else ""
-        own = read_access(folder, relative)
-        rules, rules_at = (above, above_at) if own is None else (own, relative)
-        if isinstance(own, Broken):
-            fix = "Correct it; until then nobody finds the files it governs."
-            listing.failures.append(Failure(own.path, own.path, own.cause, fix))
-        try:
-            children = sorted(os.scandir(folder), key=lambda child: child.name)
-        except OSError as error:
-            raise SourceFault(
-                f"The folder {folder} cannot be read ({error.strerror}).",
-                "Give Switchboard's user the right to read it, or exclude it.",
-            ) from None
-        for child in children:
-            if child.name.startswith(".") or child.name == ACCESS_FILE:
-                continue
-            path = f"{relative}/{child.name}" if relative else child.name
-            if child.is_symlink():
-                # A link inside the folder is skipped: its target is read where it lives, under its own rules.
-                if not _stays_inside(Path(child.path), root) and self._relevant(path, child):
-                    listing.failures.append(_leaves(path))
-            elif child.is_dir(follow_symlinks=False):
-                if not self._excluded(path):
-                    self._walk(root, Path(child.path), rules, rules_at, listing)
-            elif child.is_file() and self._selected(path):
-                from_rules = path[len(rules_at) :].lstrip("/")
-                entry = Entry(path, Path(child.path), permission(rules, from_rules))
-                listing.entries.append(entry)
-
-    def _selected(self, path: str) -> bool:
-        return (
-            Path(path).suffix.lower() in MIMES
-            and any(matches(path, pattern) for pattern in self.settings.include)
-            and not self._excluded(path)
-        )
-
-    def _relevant(self, path: str, child: os.DirEntry[str]) -> bool:
-        return self._selected(path) or (child.is_dir() and not self._excluded(path))
-
-    def _excluded(self, path: str) -> bool:
-        return any(
-            matches(path, pattern) or matches(path, f"{pattern.rstrip('/')}/**")
-            for pattern in self.settings.exclude
-        )
-
     def _change(self, entry: Entry, known: str) -> Change:
         access, data_class = entry.permission.access, entry.permission.data_class
         try:
@@ -191,7 +175,7 @@ class FolderConnector(Connector):
             if known.endswith(f"@{stamp}"):
                 return Unchanged(entry.path, access, data_class)
             if status.st_size > self.context.max_bytes:
-                return _too_large(entry.path, status.st_size, self.context.max_bytes)
+                return too_large(entry.path, status.st_size, self.context.max_bytes)
             content = _read(entry.file, self.context.max_bytes)
         except OSError as error:
             cause = f"It cannot be read ({error.strerror})."
@@ -203,71 +187,29 @@ class FolderConnector(Connector):
             id=entry.path,
             title="",
             content=content,
-            mime=MIMES[Path(entry.path).suffix.lower()],
+            mime=mime_of(entry.path),
             version=f"{digest}@{stamp}",
             access=access,
             data_class=data_class,
             url=self._url(entry.path),
-            space=_space(entry.path),
+            space=space_of(entry.path),
             modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
         )
 
     def _url(self, path: str) -> str:
-        from urllib.parse import quote
-
         base = self.settings.link_base.rstrip("/")
         return f"{base}/{quote(path)}" if base else ""
 
 
-def _content_check(listing: Listing) -> Check:
-    if not listing.entries:
-        fix = "Check the path and the patterns; markdown, text, HTML, PDF and Word files count."
-        return Check("content", Outcome.FAILED, "No file matches.", fix)
-    return Check("content", Outcome.PASSED, f"{len(listing.entries)} files can be read.")
-
-
-def _permissions_check(listing: Listing) -> Check:
-    broken = [failure for failure in listing.failures if failure.id.endswith(ACCESS_FILE)]
-    if broken:
-        message = f"{broken[0].name}: {broken[0].cause}"
-        return Check("permissions", Outcome.FAILED, message, broken[0].fix)
-    hidden = sum(not entry.permission.access.known for entry in listing.entries)
-    if hidden:
-        fix = f"Put an {ACCESS_FILE} beside or above them; connectors/README.md has the format."
-        message = (
-            f"{hidden} of {len(listing.entries)} files have no {ACCESS_FILE}: nobody finds them."
-        )
-        return Check("permissions", Outcome.INDETERMINATE, message, fix)
-    return Check("permissions", Outcome.PASSED, f"Every file has an {ACCESS_FILE} above it.")
-
-
-def _too_large(path: str, size: int, limit: int) -> Failure:
+def too_large(path: str, size: int, limit: int) -> Failure:
     cause = f"It has {size / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB."
     return Failure(path, path, cause, "Split it, or exclude it.")
 
 
 def _read(file: Path, limit: int) -> bytes:
     """Refuses what is no regular file (a pipe would block) and a link swapped in after the listing."""
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(0, "not a regular file")
         return stream.read(limit + 1)
-
-
-def _leaves(path: str) -> Failure:
-    cause = "It is a link that leads out of the folder, or nowhere."
-    return Failure(path, path, cause, "Copy the file into the folder, or exclude the link.")
-
-
-def _stays_inside(link: Path, root: Path) -> bool:
-    try:
-        return link.resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError):
-        return False
-
-
-def _space(path: str) -> str:
-    """The first folder, in words; files at the root belong to no space."""
-    first, slash, _ = path.partition("/")
-    return re.sub(r"[-_]+", " ", first).strip().capitalize() if slash else ""
