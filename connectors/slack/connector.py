@@ -43,6 +43,7 @@ class SlackConnector(Connector):
     limits = Limits(requests_per_minute=50)
     settings: SlackSettings
     secrets: SlackSecrets
+    _opened: SlackApi | None = None
 
     # --- Checks ---
 
@@ -173,7 +174,11 @@ class SlackConnector(Connector):
     # --- Parts ---
 
     def _api(self) -> SlackApi:
-        return SlackApi(self.context, self.settings, self.secrets.token.get_secret_value())
+        """One client for this piece of work: opening one costs more than a call."""
+        if self._opened is None:
+            token = self.secrets.token.get_secret_value()
+            self._opened = SlackApi(self.context, self.settings, token)
+        return self._opened
 
     def _reader(self, api: SlackApi, now: float) -> ChannelReader:
         channels = {c.id: c.name for c in api.channels() if not c.private}
