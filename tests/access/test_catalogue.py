@@ -47,6 +47,7 @@ def test_only_sign_in_health_and_the_demo_are_public() -> None:
         "/auth/callback",
         "/auth/logout",
         "/assets",
+        "/hooks/connectors/{id}",
     }
 
 
