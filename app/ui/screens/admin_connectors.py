@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import streamlit as st
 
 from app.access.policy import require
-from app.db.tables import SyncRunRow
 from app.domain import Person, now
 from app.errors import NotFound, SwitchboardError
-from app.knowledge.sync import ConnectorKind, ConnectorStatus
+from app.knowledge.sync import ConnectorStatus
 from app.ui import identity
-from app.ui.widgets import model_form, page
+from app.ui.widgets import connector_add, connector_settings, page
+from app.ui.widgets.connector_add import entered_of
 from app.ui.widgets.connector_html import (
-    counted,
+    changes_table,
     failures_table,
     preview_table,
-    runs_table,
     state_of,
     table,
 )
+from app.ui.widgets.connector_runs import progress_html, runs_table
 from app.ui.widgets.words import count, text, time_html, zone_of
 from app.wiring import Services
-from connectors.contract import Check, Outcome
 
 REFRESH_S = 1.0
-CHECK_DOTS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.INDETERMINATE: "amber"}
 CHOSEN = "id"
+SHOWN_RUNS = 8
+HISTORIES = {"content": "Content", "permissions": "Permissions", "groups": "Groups"}
 
 
 def render(services: Services, person: Person) -> None:
@@ -54,79 +54,55 @@ def _all(services: Services, person: Person) -> None:
         "Where documents come from. Each source says who may read what; that decides who finds what.",
     )
     found = services.sync.overview()
-    if found:
-        st.html(table(found, now(), zone_of(st.context.timezone)))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        wanted = (
+            st.text_input(
+                "Search connectors",
+                placeholder="Search by name or source",
+                label_visibility="collapsed",
+            )
+            if found
+            else ""
+        )
+        if st.button("Add a connector", icon=":material/add:"):
+            connector_add.dialog(services, partial(_may, services, person), _open)
+    kinds = {kind.kind: kind for kind in services.sync.kinds()}
+    shown = [
+        c for c in found if _matches(c, wanted, kinds[c.kind].title if c.kind in kinds else "")
+    ]
+    if shown:
+        st.html(table(shown, kinds, now(), zone_of(st.context.timezone)))
+    elif found:
+        page.blank("Nothing matches", "No connector's name or source holds these words.")
     else:
         page.blank(
             "No source yet",
-            "Add a folder below. Its documents are read, and from then on found by those who may read them.",
+            "Add one. Its documents are read, and from then on found by those who may read them.",
         )
-    kinds = services.sync.kinds()
-    with st.container(horizontal=True):
-        for kind in kinds:
-            if st.button(
-                f"Add a {kind.title.lower()}", icon=":material/add:", key=f"add_{kind.kind}"
-            ):
-                _add_dialog(services, person, kind)
 
 
-@st.dialog("New connector", width="medium")
-def _add_dialog(services: Services, person: Person, kind: ConnectorKind) -> None:
-    st.caption(kind.description)
-    name = st.text_input("Name", max_chars=80, placeholder="Company handbook")
-    settings = model_form.fields(kind.settings_model, {}, key=f"new_{kind.kind}")
-    with st.container(horizontal=True):
-        add = st.button("Add and sync", type="primary")
-        test = st.button("Test")
-    if test:
-        _test(services, kind.kind, settings)
-    if add:
-        try:
-            who = _may(services, person)
-            connector_id = services.sync.add(who, kind.kind, name, settings)
-            services.sync.sync_now(connector_id, who)
-        except SwitchboardError as error:
-            page.trouble(error)
-        else:
-            st.query_params[CHOSEN] = connector_id
-            st.rerun()
+def _matches(connector: ConnectorStatus, wanted: str, source: str) -> bool:
+    words = f"{connector.name} {connector.kind} {source}".lower()
+    return all(part in words for part in wanted.lower().split())
 
 
-def _test(services: Services, kind: str, settings: dict[str, Any]) -> None:
-    try:
-        with st.spinner("Asking the source…"):
-            checks = services.sync.test(kind, settings)
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        st.html("".join(_check_html(check) for check in checks))
-
-
-def _check_html(check: Check) -> str:
-    return (
-        f'<div class="sb-note"><span class="sb-dot sb-{CHECK_DOTS[check.outcome]}"></span>'
-        f"<div><b>{text(check.name)}: {check.outcome.value}.</b> {text(check.message)} "
-        f"{text(check.fix)}</div></div>"
-    )
+def _open(connector_id: str) -> None:
+    st.query_params[CHOSEN] = connector_id
+    st.rerun()
 
 
 def _one(services: Services, person: Person, connector: ConnectorStatus) -> None:
-    zone = zone_of(st.context.timezone)
     page.title(connector.name)
     every = REFRESH_S if connector.syncing or connector.status == "deleting" else None
     st.fragment(_now, run_every=every)(services, person, connector.id, every is not None)
-    failures = services.sync.failures(connector.id)
-    if failures:
-        _heading(f"What went wrong ({len(failures)})")
-        st.html(failures_table(failures, zone))
-    runs = services.sync.runs(connector.id, limit=8)
-    if runs:
-        _heading("What changed")
-        st.html(runs_table(runs, zone))
+    _failures(services, person, connector)
+    _histories(services, connector)
+    _reader_changes(services, connector)
     _heading("Who sees what")
     _preview(services, person, connector)
     _heading("Settings")
-    _settings(services, person, connector)
+    kind = next((k for k in services.sync.kinds() if k.kind == connector.kind), None)
+    connector_settings.show(services, partial(_do, services, person), connector, kind)
 
 
 def _heading(words: str) -> None:
@@ -143,54 +119,114 @@ def _now(services: Services, person: Person, connector_id: str, was_busy: bool) 
         st.rerun()
     if was_busy and not connector.syncing and connector.status != "deleting":
         st.rerun()
-    zone = zone_of(st.context.timezone)
     colour, word, says = state_of(connector, now())
     page.note(colour, f"{word.capitalize()}.", says)
     if connector.syncing and connector.run is not None:
-        st.html(
-            f'<div class="sb-stage" role="status"><span class="sb-pulse"></span>'
-            f"<span>{text(connector.run.stage)}{_so_far(connector.run)}</span></div>"
-        )
+        st.html(progress_html(connector.run, now()))
+    st.html(_figures(connector))
+    _buttons(services, person, connector)
+
+
+def _figures(connector: ConnectorStatus) -> str:
+    zone = zone_of(st.context.timezone)
     last = time_html(connector.last_sync_at, zone) if connector.last_sync_at else "never"
     following = time_html(connector.next_sync_at, zone) if connector.next_sync_at else "–"
     confirmed = time_html(connector.permissions_at, zone) if connector.permissions_at else "–"
+    groups = (
+        f"<dt>Groups confirmed</dt><dd>{time_html(connector.groups_at, zone)}</dd>"
+        if connector.groups_at
+        else ""
+    )
     hidden = f", {connector.hidden:,} of them readable by nobody" if connector.hidden else ""
-    st.html(
+    return (
         '<dl class="sb-grid" style="margin-top:.4rem">'
         f"<dt>Documents</dt><dd>{connector.documents:,}{hidden}</dd>"
         f"<dt>Last sync</dt><dd>{last}</dd><dt>Next sync</dt><dd>{following}</dd>"
         f"<dt>Permissions confirmed</dt><dd>{confirmed}; not trusted when older than "
-        f"{connector.permissions_max_age_s // 3600} h</dd></dl>"
+        f"{_age(connector.permissions_max_age_s)}</dd>{groups}</dl>"
     )
-    _buttons(services, person, connector)
 
 
-def _so_far(run: SyncRunRow) -> str:
-    return f" · {text(counted(run))}" if run.counts else ""
+def _age(seconds: int) -> str:
+    return f"{seconds // 3600} h" if seconds % 3600 == 0 else f"{seconds // 60} min"
 
 
 def _buttons(services: Services, person: Person, connector: ConnectorStatus) -> None:
     sync = services.sync
     paused = connector.status == "paused"
+    kind = next((k for k in sync.kinds() if k.kind == connector.kind), None)
+    do = partial(_do, services, person)
     with st.container(horizontal=True):
-        if st.button("Sync now", type="primary", disabled=paused or connector.syncing):
-            _do(services, person, lambda who: sync.sync_now(connector.id, who))
-        if st.button("Test"):
-            _test(services, connector.kind, dict(connector.settings))
+        if connector.status == "held" and st.button("Remove them", type="primary"):
+            do(lambda who: sync.allow_removals(who, connector.id))
+        if st.button(
+            "Sync now",
+            type="secondary" if connector.status == "held" else "primary",
+            disabled=paused or connector.syncing,
+        ):
+            do(lambda who: sync.sync_now(connector.id, who))
+        run = connector.run
+        if connector.syncing and run is not None and st.button("Cancel"):
+            do(lambda who: sync.cancel(who, run.id))
+        test = kind is not None and st.button("Test")
+        look = kind is not None and st.button("Dry run")
         if paused and st.button("Resume"):
-            _do(services, person, lambda who: sync.resume(who, connector.id))
+            do(lambda who: sync.resume(who, connector.id))
         if not paused and st.button("Pause"):
-            _do(services, person, lambda who: sync.pause(who, connector.id))
+            do(lambda who: sync.pause(who, connector.id))
+    if kind is not None and (test or look):
+        entered = entered_of(kind, connector.settings, connector.credential_id)
+        if test:
+            connector_add.show_checks(services, entered)
+        else:
+            may = partial(_may, services, person)
+            connector_add.show_dry_run(services, may, entered, connector.id)
+
+
+def _failures(services: Services, person: Person, connector: ConnectorStatus) -> None:
+    failures = services.sync.failures(connector.id)
+    if not failures:
+        return
+    _heading(f"What went wrong ({len(failures)})")
+    st.html(failures_table(failures, zone_of(st.context.timezone)))
+    if st.button("Try these again", disabled=connector.status == "paused"):
+
+        def retry(who: Person) -> None:
+            asked = services.sync.retry_failed(who, connector.id)
+            page.say(f"{count(asked, 'document')} will be tried again within seconds.")
+
+        _do(services, person, retry)
+
+
+def _histories(services: Services, connector: ConnectorStatus) -> None:
+    zone = zone_of(st.context.timezone)
+    _heading("What changed")
+    scopes = [scope for scope in HISTORIES if scope in connector.scopes]
+    tabs = st.tabs([HISTORIES[scope] for scope in scopes]) if len(scopes) > 1 else [st.container()]
+    for tab, scope in zip(tabs, scopes, strict=True):
+        with tab:
+            runs = services.sync.runs(connector.id, limit=SHOWN_RUNS, scope=scope)
+            if runs:
+                st.html(runs_table(runs, zone))
+            else:
+                st.caption("Nothing yet.")
+
+
+def _reader_changes(services: Services, connector: ConnectorStatus) -> None:
+    changes = services.sync.reader_changes(connector.id, limit=50)
+    if changes:
+        _heading("What changed in who may read what")
+        st.html(changes_table(changes, zone_of(st.context.timezone)))
 
 
 def _preview(services: Services, person: Person, connector: ConnectorStatus) -> None:
     people = {row.id: row for row in services.identity.accounts.people() if row.active}
     chosen = st.selectbox(
-        "Preview as",
+        "View as",
         list(people),
         index=None,
         format_func=lambda key: f"{people[key].name} · {people[key].team or 'no team'}",
-        placeholder="Choose a person to see what they find here, and why",
+        placeholder="View as… choose a person to see what they find here, and why",
         label_visibility="collapsed",
         key="preview",
     )
@@ -208,35 +244,6 @@ def _preview(services: Services, person: Person, connector: ConnectorStatus) -> 
         f"{somebody.name} finds {readable:,} of {count(len(found), 'document')} of this source."
     )
     st.html(preview_table(found, somebody.email))
-
-
-def _settings(services: Services, person: Person, connector: ConnectorStatus) -> None:
-    kind = next((k for k in services.sync.kinds() if k.kind == connector.kind), None)
-    if kind is None:
-        st.caption(f"The connector '{connector.kind}' is not installed here any more.")
-        return
-    with st.expander("Change"), st.form(f"settings_{connector.id}", border=False):
-        name = st.text_input("Name", value=connector.name, max_chars=80)
-        settings = model_form.fields(kind.settings_model, connector.settings, key=connector.id)
-        minutes = st.number_input(
-            "Minutes between syncs", value=connector.sync_every_s // 60, min_value=1
-        )
-        if st.form_submit_button("Save", type="primary"):
-            _do(
-                services,
-                person,
-                lambda who: services.sync.change(
-                    who,
-                    connector.id,
-                    name=name,
-                    settings=settings,
-                    sync_every_s=int(minutes) * 60,
-                ),
-            )
-    with st.expander("Remove"):
-        st.write("Everything it brought leaves Switchboard. The source itself is not touched.")
-        if st.button("Remove this connector", icon=":material/delete:"):
-            _do(services, person, lambda who: services.sync.remove(who, connector.id))
 
 
 def _may(services: Services, person: Person) -> Person:
