@@ -79,7 +79,8 @@ class SlackConnector(Connector):
         """Recent days each time, everything once in `full_hours`. What is gone is told by `Deletion`, channel by channel."""
         api = self._api()
         now = self.context.clock().timestamp()
-        reading = Start(self.settings, now, checkpoint).begin(anything_known=bool(known))
+        start = Start(self.settings, now, checkpoint)
+        reading = start.begin(anything_known=bool(known))
         readable, outside = self._selected(api)
         yield from self._not_read(readable, outside, known)
         reader = self._reader(api, now)
@@ -87,7 +88,8 @@ class SlackConnector(Connector):
             self.context.progress(f"#{channel.name}", number, len(readable))
             if channel.id in reading.done:
                 continue
-            for change in self._channel(reader, channel, reading, known):
+            since = reading.since(channel.id, start.first)
+            for change in self._channel(reader, channel, reading, since, known):
                 if self.context.cancelled():
                     return
                 yield change
@@ -98,13 +100,18 @@ class SlackConnector(Connector):
         yield Checkpoint(reading.end_state)
 
     def _channel(
-        self, reader: ChannelReader, channel: Channel, reading: Pass, known: Mapping[str, str]
+        self,
+        reader: ChannelReader,
+        channel: Channel,
+        reading: Pass,
+        since: float,
+        known: Mapping[str, str],
     ) -> Iterator[Change]:
         latest = reading.latest if reading.channel == channel.id else 0.0
         seen: set[str] = set()
         since_checkpoint = 0
         try:
-            for day in reader.days(channel, reading.oldest, latest):
+            for day in reader.days(channel, since, latest):
                 for change in reader.changes(channel, day, known):
                     if not isinstance(change, Checkpoint):
                         seen.add(change.id)

@@ -15,7 +15,8 @@ DAY_S = 86_400
 @dataclass(frozen=True, slots=True)
 class Pass:
     """`full` reads everything, else the recent days. `oldest` is Unix time at a day's beginning. `channel` is the one under
-    way and `latest` the day whose beginning it has reached; `done` are finished. `full_at` is when the last full pass began."""
+    way and `latest` the day whose beginning it has reached; `done` are finished. `full_at` is when the last full pass began. `whole` are the channels whose whole history was read
+    once: one that the app has just joined is read from its beginning."""
 
     full: bool
     began: float
@@ -24,12 +25,19 @@ class Pass:
     channel: str = ""
     latest: float = 0.0
     full_at: float = 0.0
+    whole: frozenset[str] = frozenset()
+    settings: str = ""
 
     def at(self, channel: str, latest: float) -> Pass:
         return replace(self, channel=channel, latest=latest)
 
     def finished(self, channel: str) -> Pass:
-        return replace(self, done=self.done | {channel}, channel="", latest=0.0)
+        done, whole = self.done | {channel}, self.whole | {channel}
+        return replace(self, done=done, whole=whole, channel="", latest=0.0)
+
+    def since(self, channel: str, first: float) -> float:
+        """Where to begin in a channel; `first` is the oldest that is wanted at all."""
+        return self.oldest if channel in self.whole else first
 
     @property
     def state(self) -> dict[str, Any]:
@@ -42,11 +50,17 @@ class Pass:
             "channel": self.channel,
             "latest": self.latest,
             "full_at": self.full_at,
+            **self._kept,
         }
 
     @property
     def end_state(self) -> dict[str, Any]:
-        return {"running": False, "full_at": self.began if self.full else self.full_at}
+        full_at = self.began if self.full else self.full_at
+        return {"running": False, "full_at": full_at, **self._kept}
+
+    @property
+    def _kept(self) -> dict[str, Any]:
+        return {"whole": sorted(self.whole), "settings": self.settings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +71,33 @@ class Start:
     now: float
     state: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def first(self) -> float:
+        """Unix time of the oldest day that the settings want."""
+        days = self.settings.since_days
+        return day_start(self.now - days * DAY_S) if days else 0.0
+
     def begin(self, *, anything_known: bool) -> Pass:
-        """A pass that was cut off goes on; without known documents everything is read."""
-        if self.state.get("running") and anything_known:
-            return self._resumed()
+        """A pass that was cut off goes on. Without known documents, or with other settings, everything is read."""
+        chosen = self.settings.model_dump_json()
+        same = anything_known and self.state.get("settings") == chosen
+        if same and self.state.get("running"):
+            return self._resumed(chosen)
         full_at = float(self.state.get("full_at") or 0.0)
         due = self.now - full_at >= self.settings.full_hours * 3600
-        full = due or not anything_known
-        days = self.settings.since_days if full else self.settings.recent_days
-        if self.settings.since_days and not full:
-            days = min(days, self.settings.since_days)
+        recent = max(self.first, day_start(self.now - self.settings.recent_days * DAY_S))
+        full = due or not same
+        whole = frozenset(self.state.get("whole") or ()) if same else frozenset()
         return Pass(
-            full, self.now, day_start(self.now - days * DAY_S) if days else 0.0, full_at=full_at
+            full=full,
+            began=self.now,
+            oldest=self.first if full else recent,
+            full_at=full_at,
+            whole=whole,
+            settings=chosen,
         )
 
-    def _resumed(self) -> Pass:
+    def _resumed(self, chosen: str) -> Pass:
         return Pass(
             full=bool(self.state.get("full")),
             began=float(self.state.get("began") or 0.0),
@@ -80,6 +106,8 @@ class Start:
             channel=str(self.state.get("channel") or ""),
             latest=float(self.state.get("latest") or 0.0),
             full_at=float(self.state.get("full_at") or 0.0),
+            whole=frozenset(self.state.get("whole") or ()),
+            settings=chosen,
         )
 
 

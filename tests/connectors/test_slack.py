@@ -225,6 +225,21 @@ def test_a_channel_that_the_app_left_takes_its_documents_along(world: SlackWorld
     assert "channel:C2" not in slack(world).groups()
 
 
+def test_a_channel_that_the_app_joins_is_read_from_its_beginning(world: SlackWorld) -> None:
+    before = listing(slack(world, recent_days=3))
+    world.rooms["C5"].app_in = True
+    after = listing(slack(world, recent_days=3), checkpoint=resume(before), known=before.versions)
+    assert after.documents.keys() == {"C5/day/2026-01-01"}
+
+
+def test_other_settings_read_everything_again(world: SlackWorld) -> None:
+    before = listing(slack(world))
+    after = listing(slack(world, since_days=3), checkpoint=resume(before), known=before.versions)
+    assert after.present == {f"C2/thread/{ts(17)}", "C1/day/2026-01-18"}
+    gone = {c.id for c in after.changes if isinstance(c, Deletion)}
+    assert gone == before.documents.keys() - after.present
+
+
 def test_a_named_channel_without_the_app_is_reported(world: SlackWorld) -> None:
     (failure,) = [
         c for c in listing(slack(world, channels=["#no-app"])).changes if isinstance(c, Failure)
