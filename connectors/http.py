@@ -150,6 +150,10 @@ class Http:
         """The parsed body of a POST that only reads (a query): it is repeated as a GET is."""
         return body_json(self.request("POST", url, repeat=True, **options))
 
+    def wait(self, seconds: float) -> None:
+        """A pause that a source asks for in the body of an answer (MediaWiki's maxlag); a cancel ends it."""
+        self._sleep(seconds)
+
     def _send(
         self, method: str, url: str, max_bytes: int | None, options: Mapping[str, Any]
     ) -> httpx.Response:

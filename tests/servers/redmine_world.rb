@@ -169,6 +169,13 @@ archived.update_columns(:status => Project::STATUS_ARCHIVED)
 # Debian ships WEBrick, but Redmine's bundle does not name it.
 $LOAD_PATH.push(*Dir["/usr/share/rubygems-integration/all/gems/webrick-*/lib"])
 require "rack/handler/webrick"
+# Without this every answer waits 40 ms for the client's delayed acknowledgement.
+WEBrick::GenericServer.prepend(Module.new do
+  def accept_client(server)
+    super&.tap {|socket| socket.setsockopt(Socket::IPPROTO_TCP, Socket::TCP_NODELAY, 1)}
+  end
+end)
+Rails.logger.level = Logger::ERROR
 quiet = WEBrick::Log.new(nil, WEBrick::BasicLog::FATAL)
 Rack::Handler::WEBrick.run(
   Rails.application, :Host => "127.0.0.1", :Port => ENV.fetch("WORLD_PORT").to_i, :Logger => quiet, :AccessLog => []
