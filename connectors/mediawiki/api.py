@@ -241,8 +241,9 @@ _PAGE = {"prop": "info|revisions", "inprop": "url", "rvprop": "ids|timestamp|sha
 
 @documented
 def _pages(answer: Json) -> list[Page]:
-    rows = answer.get("query", {}).get("pages", [])
-    return [_page(row) for row in rows]
+    if "query" not in answer and answer.get("batchcomplete") is True:
+        return []  # how an empty list is written
+    return [_page(row) for row in answer["query"]["pages"]]
 
 
 def _page(row: Json) -> Page:

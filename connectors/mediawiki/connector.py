@@ -109,9 +109,9 @@ class MediaWikiConnector(Connector):
     def refetch(self, ids: Sequence[str]) -> Iterator[Change]:
         look = self._look()
         self._faults = 0
-        numbers = {page_number(id): id for id in ids}
-        yield from (Deletion(id) for number, id in numbers.items() if not number)
-        yield from self._read_ids(look, [n for n in numbers if n], dict.fromkeys(ids, ""))
+        yield from (Deletion(id) for id in ids if not page_number(id))
+        numbers = [number for id in ids if (number := page_number(id))]
+        yield from self._read_ids(look, numbers, dict.fromkeys(ids, ""))
 
     def _look(self) -> Look:
         site = self._api.site()

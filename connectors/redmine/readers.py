@@ -27,7 +27,6 @@ class Readers:
     def __init__(self, api: RedmineApi, directory: Directory) -> None:
         self._directory = directory
         self._trackers = Trackers(api, directory)
-        self._all_trackers = sorted(self._trackers.known)
         self._sees: dict[tuple[int, str, int], frozenset[int]] = {}
 
     def of_place(self, project: int, place: str) -> Access:
@@ -69,7 +68,7 @@ class Readers:
         """Changes when the groups that issues name do, so that readers must be told anew."""
         parts = []
         for project in self._directory.projects.values():
-            for tracker in self._all_trackers:
+            for tracker in self._known(project):
                 seen = [self._seen(project, level, tracker) for level in LEVELS]
                 names = [self._named(project, level, tracker) for level in LEVELS]
                 parts.append((project.id, tracker, names, seen[0] == seen[2], seen[1] == seen[2]))
@@ -85,7 +84,7 @@ class Readers:
             nested = {f"group:{inner[0]}"} if inner[1] else set()
             named[name] = (members - inner[1]) | nested
             inner = (name, members)
-            for tracker in self._all_trackers:
+            for tracker in self._known(project):
                 for own_name in self._named(project, level, tracker):
                     if own_name != name:
                         seen = self._seen(project, level, tracker)
@@ -108,14 +107,18 @@ class Readers:
             )
         return self._sees[key]
 
+    def _known(self, project: Project) -> list[int]:
+        """Also trackers that the project has no more: its old issues keep theirs."""
+        return sorted(self._trackers.known | project.trackers)
+
     def _everywhere(self, project: Project, level: str) -> frozenset[int]:
         """Who sees this kind of issue whatever its tracker."""
-        every = [self._seen(project, level, tracker) for tracker in self._all_trackers]
+        every = [self._seen(project, level, tracker) for tracker in self._known(project)]
         return frozenset.intersection(*every) if every else frozenset()
 
     def _named(self, project: Project, level: str, tracker: int) -> list[str]:
         name = f"project:{project.id}:issues:{level}"
-        if tracker not in self._all_trackers:  # nobody's roles could be asked about it
+        if tracker not in self._known(project):  # nobody's roles could be asked about it
             return []
         if self._seen(project, level, tracker) == self._everywhere(project, level):
             return [name]

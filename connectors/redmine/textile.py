@@ -41,7 +41,12 @@ def _line(line: str) -> str:
 
 
 def _inline(text: str) -> str:
+    """What stands between two @ is code, and left alone."""
+    parts = _CODE.split(text)
+    return "".join(f"`{part}`" if number % 2 else _marks(part) for number, part in enumerate(parts))
+
+
+def _marks(text: str) -> str:
     text = _LINK.sub(r"[\1](\2)", text)
-    text = _CODE.sub(r"`\1`", text)
     text = _BOLD.sub(r"**\1**", text)
     return _WIKI.sub(r"\1", text)
