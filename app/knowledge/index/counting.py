@@ -36,8 +36,8 @@ class Counting:
             self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """True when everything is counted."""
-        return self._complete.wait(seconds)
+        """True when everything is counted; False at once when the index is too small for that."""
+        return self._rarity is not None and self._complete.wait(seconds)
 
     def weights(self, words: Sequence[int], audiences: tuple[int, ...]) -> list[float] | None:
         if self._rarity is None or not self._complete.is_set():

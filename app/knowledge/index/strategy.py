@@ -27,7 +27,7 @@ class Strategy:
 
     def unsorted(self, count: int) -> int:
         """Vectors that may wait outside the graph, compared one by one, before it is extended."""
-        return max(self.graph_from, count // 25)
+        return max(self.graph_from, count // 50)
 
 
 DEFAULT = Strategy()
