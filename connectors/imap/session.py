@@ -94,9 +94,9 @@ class Session:
         """By MYRIGHTS, or by opening it where the server has no ACL."""
         if not self.client.has_capability("ACL"):
             return self.open(folder) is not None
-        _, (line,) = self.client._imap.myrights(self.client._normalise_folder(folder))
+        answer, (line,) = self.client._imap.myrights(self.client._normalise_folder(folder))
         rights = line.rsplit(b" ", 1)[-1] if isinstance(line, bytes) else b""
-        return {ord("l"), ord("r")} <= set(rights) and not line.startswith(b"[")
+        return answer == "OK" and {ord("l"), ord("r")} <= set(rights)
 
     def uids(self) -> list[int]:
         return sorted(self.client.search("UNDELETED"))
