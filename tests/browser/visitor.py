@@ -90,9 +90,10 @@ def chat_input(page: Page) -> Locator:
 
 
 def choose(box: Locator, label: str, option: str) -> None:
-    """Picks an option of a select box."""
-    box.get_by_role("combobox", name=label).click()
-    box.page.get_by_role("option", name=option).first.click()
+    """Picks an option of a select box. A page that is just being drawn again closes the list; a person would open it again."""
+    options = box.page.get_by_role("option", name=option)
+    press(box.get_by_role("combobox", name=label), options.first)
+    options.first.click()
 
 
 def press(button: Locator, shows: Locator) -> None:

@@ -18,7 +18,7 @@ import pytest
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
     """Yields a `postgresql://` address. Skips the test where PostgreSQL or somebody it may run as is missing."""
-    initdb, pg_ctl = shutil.which("initdb"), shutil.which("pg_ctl")
+    initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     if not initdb or not pg_ctl:
         pytest.skip("PostgreSQL's initdb and pg_ctl are not installed")
     user = _user()
@@ -37,6 +37,12 @@ def postgres() -> Iterator[str]:
         with contextlib.suppress(subprocess.CalledProcessError):  # when it never came up
             _run([pg_ctl, "-D", str(data), "-m", "immediate", "-w", "stop"], user)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _program(name: str) -> str | None:
+    """Debian keeps the server's programs off the path."""
+    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(debian[-1]) if debian else None)
 
 
 def _user() -> str | None:

@@ -25,7 +25,7 @@ from app.ui.widgets.connector_runs import progress_html, runs_table
 from app.ui.widgets.words import count, text, time_html, zone_of
 from app.wiring import Services
 
-REFRESH_S = 1.0
+REFRESH_S = 1.5
 CHOSEN = "id"
 SHOWN_RUNS = 8
 HISTORIES = {"content": "Content", "permissions": "Permissions", "groups": "Groups"}
@@ -93,8 +93,9 @@ def _open(connector_id: str) -> None:
 
 def _one(services: Services, person: Person, connector: ConnectorStatus) -> None:
     page.title(connector.name)
-    every = REFRESH_S if connector.syncing or connector.status == "deleting" else None
-    st.fragment(_now, run_every=every)(services, person, connector.id, every is not None)
+    busy = _busy(connector)
+    # Always: a schedule or a watcher may start one at any time.
+    st.fragment(_now, run_every=REFRESH_S)(services, person, connector.id, busy)
     _failures(services, person, connector)
     _histories(services, connector)
     _reader_changes(services, connector)
@@ -103,6 +104,10 @@ def _one(services: Services, person: Person, connector: ConnectorStatus) -> None
     _heading("Settings")
     kind = next((k for k in services.sync.kinds() if k.kind == connector.kind), None)
     connector_settings.show(services, partial(_do, services, person), connector, kind)
+
+
+def _busy(connector: ConnectorStatus) -> bool:
+    return connector.syncing or connector.status == "deleting"
 
 
 def _heading(words: str) -> None:
@@ -117,7 +122,7 @@ def _now(services: Services, person: Person, connector_id: str, was_busy: bool) 
     except NotFound:
         st.query_params.clear()
         st.rerun()
-    if was_busy and not connector.syncing and connector.status != "deleting":
+    if was_busy != _busy(connector):
         st.rerun()
     colour, word, says = state_of(connector, now())
     page.note(colour, f"{word.capitalize()}.", says)
@@ -156,24 +161,24 @@ def _buttons(services: Services, person: Person, connector: ConnectorStatus) -> 
     paused = connector.status == "paused"
     kind = next((k for k in sync.kinds() if k.kind == connector.kind), None)
     do = partial(_do, services, person)
-    with st.container(horizontal=True):
-        if connector.status == "held" and st.button("Remove them", type="primary"):
-            do(lambda who: sync.allow_removals(who, connector.id))
+    run = connector.run
+    # The same buttons in every state, each with its key: a page that redraws itself must find them where they were.
+    with st.container(horizontal=True, key="connector_buttons"):
         if st.button(
             "Sync now",
-            type="secondary" if connector.status == "held" else "primary",
+            type="primary",
+            key="sync_now",
             disabled=paused or connector.syncing,
         ):
             do(lambda who: sync.sync_now(connector.id, who))
-        run = connector.run
-        if connector.syncing and run is not None and st.button("Cancel"):
+        if st.button("Cancel", key="cancel_sync", disabled=not connector.syncing) and run:
             do(lambda who: sync.cancel(who, run.id))
-        test = kind is not None and st.button("Test")
-        look = kind is not None and st.button("Dry run")
-        if paused and st.button("Resume"):
-            do(lambda who: sync.resume(who, connector.id))
-        if not paused and st.button("Pause"):
-            do(lambda who: sync.pause(who, connector.id))
+        test = st.button("Test", key="test_source", disabled=kind is None)
+        look = st.button("Dry run", key="dry_run", disabled=kind is None)
+        if st.button("Resume" if paused else "Pause", key="pause_resume"):
+            do(lambda who: (sync.resume if paused else sync.pause)(who, connector.id))
+    if connector.status == "held" and st.button("Remove them", key="remove_them"):
+        do(lambda who: sync.allow_removals(who, connector.id))
     if kind is not None and (test or look):
         entered = entered_of(kind, connector.settings, connector.credential_id)
         if test:
