@@ -187,6 +187,12 @@ def test_everybody_finds_what_is_shared_with_them_and_nothing_else(world: DriveW
     compare(world)
 
 
+@pytest.mark.parametrize("mark", [{"view": "metadata"}, {"inheritedPermissionsDisabled": True}])
+def test_each_mark_of_a_limited_folder_suffices(world: DriveWorld, mark: dict[str, Any]) -> None:
+    world.name_only = mark
+    compare(world)
+
+
 def test_sharing_ends_when_it_expires(world: DriveWorld) -> None:
     world.items["travel"].grants.append(
         Grant("user", "cho@acme.test", expires=NOW + timedelta(hours=1))

@@ -100,6 +100,7 @@ class DriveWorld:
         self.tokens: dict[str, tuple[str, str]] = {}
         self.now = NOW
         self.page = 2
+        self.name_only: dict[str, Any] = {"view": "metadata", "inheritedPermissionsDisabled": True}
         self.http = JsonServer(self.answer)
 
     def key(self) -> str:
@@ -324,7 +325,7 @@ class DriveWorld:
             if not limited or grant.role == "organizer":
                 rows.append(row)
             elif item.mime == FOLDER and item.limited:
-                rows.append({**row, "view": "metadata", "inheritedPermissionsDisabled": True})
+                rows.append({**row, **self.name_only})
         return rows
 
     def _start(self, _who: str, query: dict[str, str]) -> Reply:
