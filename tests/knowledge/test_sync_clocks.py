@@ -390,6 +390,24 @@ def test_a_long_content_run_looks_after_permissions_and_groups_itself(house: Hou
     assert told
 
 
+def test_a_run_of_older_settings_writes_nothing_more(house: House) -> None:
+    fill(house, 30)
+    WORLDS["w2"] = World(pages={"leave": house.world.pages["salary"]})
+
+    def in_the_middle(id: str) -> None:
+        if id == "page 10":
+            house.sync.change(None, house.connector, settings={"world": "w2"})
+
+    house.world.on_page = in_the_middle
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.knowledge.sync.batch.DOCUMENTS", 4)
+        assert house.run().status == "cancelled"
+    assert house.count(DocumentRow) < 15
+    due = house.sync.status(house.connector).due
+    assert due["content"] <= house.clock.at, "the new settings start at once"
+    del WORLDS["w2"]
+
+
 def test_permissions_older_than_promised_are_withheld_with_an_alert(house: House) -> None:
     house.run()
     house.world.away = True

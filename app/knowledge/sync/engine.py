@@ -54,10 +54,10 @@ class Engine:
 class Progress:
     """Of one run: counts, stage, seconds by stage, and whether it is still wanted."""
 
-    def __init__(self, engine: Engine, run_id: str, connector_id: str) -> None:
+    def __init__(self, engine: Engine, run_id: str, row: ConnectorRow) -> None:
         self._engine = engine
         self._run_id = run_id
-        self._connector_id = connector_id
+        self._settings = row.settings
         self.counts: Counter[str] = Counter(dict.fromkeys(COUNTS, 0))
         self._timings: Counter[str] = Counter()
         self._stage = "Listing"
@@ -98,13 +98,19 @@ class Progress:
         )
 
     def still_wanted(self, session: Session) -> None:
-        """Raises Cancelled inside the transaction, so that nothing is written after a cancel or a removal."""
+        """Raises Cancelled inside the transaction, so that nothing is written after a cancel, a removal, or a change of
+        settings: what an older run reads may have readers that an admin has just taken away."""
         status = session.execute(
-            select(col(SyncRunRow.status), col(ConnectorRow.status))
+            select(col(SyncRunRow.status), col(ConnectorRow.status), col(ConnectorRow.settings))
             .join(ConnectorRow, col(ConnectorRow.id) == col(SyncRunRow.connector_id))
             .where(col(SyncRunRow.id) == self._run_id)
         ).one_or_none()
-        if status is None or status[0] != "running" or status[1] in {"deleting", "paused"}:
+        if (
+            status is None
+            or status[0] != "running"
+            or status[1] in {"deleting", "paused"}
+            or status[2] != self._settings
+        ):
             self._stop = True
             raise Cancelled
 

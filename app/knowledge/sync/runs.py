@@ -123,7 +123,7 @@ class Runs:
         self, run: SyncRunRow, row: ConnectorRow, requested: list[str]
     ) -> tuple[str, Json | None, str, str, str]:
         """Status, counts (None: as the last batch wrote them), an error with its way out, and detail."""
-        progress = Progress(self._engine, run.id, row.id)
+        progress = Progress(self._engine, run.id, row)
         try:
             with self._workshop.connector(
                 row, cancelled=progress.cancelled, progress=progress.told

@@ -235,6 +235,10 @@ class Sync:
                     self._record(session, actor, row, "changed", fields)
         except IntegrityError as error:
             raise _name_taken(str(name)) from error
+        if (
+            "settings" in fields
+        ):  # a run under way ends at its next batch; the new settings start at once
+            self._request(connector_id, CONTENT, [""])
 
     def swap_secrets(
         self, actor: Person | None, connector_id: str, secrets: Mapping[str, str]
