@@ -251,8 +251,7 @@ def test_a_reader_that_breaks_off_claims_nothing_and_hides_its_secret(
     connector = notes(note("a"), {"fault": True}, secret=f'{{ token = "{SECRET}" }}')
     sent: list[Change] = []
     with pytest.raises(SourceFault, match="broke off") as fault:
-        for change in connector.changes({}, {}):
-            sent.append(change)
+        sent.extend(connector.changes({}, {}))
     assert fault.value.passing
     assert "•••" in fault.value.message
     assert SECRET not in fault.value.message

@@ -307,8 +307,7 @@ def test_a_program_that_dies_in_the_middle_claims_nothing(world: World) -> None:
     world.resources(note("a"), note("b", fault="die"), note("c"))
     sent: list[Change] = []
     with pytest.raises(SourceFault, match="ended unexpectedly") as fault:
-        for change in world.program().changes({}, {}):
-            sent.append(change)
+        sent.extend(world.program().changes({}, {}))
     assert fault.value.passing
     assert not any(isinstance(change, Checkpoint) for change in sent)
 
