@@ -45,6 +45,7 @@ class Asked:
     counted_s: float
     rss_mb: int
     anonymous_mb: int
+    processor_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,9 @@ def _ask(
         dense = sorted((h for h in hits if h.dense is not None), key=lambda h: -(h.dense or 0))
         words = sorted((h for h in hits if h.sparse), key=lambda h: -h.sparse)
         found.append(tuple([h.chunk_id for h in ranked] for ranked in (hits, dense, words)))
+    spent = time.process_time()
     times = [[one(question) for question in questions] for _ in range(rounds)]
+    spent = (time.process_time() - spent) * 1000 / (rounds * len(questions))
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(one, questions))
     memory = _memory()
@@ -165,6 +168,7 @@ def _ask(
         round(counted_s, 1),
         memory["VmRSS"],
         memory["RssAnon"],
+        round(spent, 1),
     )
 
 
@@ -203,6 +207,7 @@ def _report(
     rounds = list(zip(*asked.ms, strict=True))
     each = ", ".join(f"{np.percentile(r, 50):.1f}/{np.percentile(r, 95):.1f}" for r in rounds)
     print(f"rounds, p50/p95 ms: {each}")
+    print(f"processor time of a search, all cores together: {asked.processor_ms} ms in the mean")
     at_once = asked.two_at_once_ms
     print(f"two at once: {np.percentile(at_once, 50):.1f}/{np.percentile(at_once, 95):.1f} ms each")
     print(f"worst recall10 {min(r[0] for r in recall):.1f}; leaks 0; load {os.getloadavg()[0]:.1f}")
