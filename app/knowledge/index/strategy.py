@@ -5,7 +5,8 @@ questions about what they may not read): an exact search costs 0.3 ms per 1,000 
 0.9 ms and for some questions finds nothing of what it should (recall@10 .97 in the mean, 0.00 at worst), since the neighbourhood
 is full of forbidden chunks. With ACORN, which also looks behind forbidden neighbours, ef 128 gives .999 (.90 at worst) in 2.6 ms.
 Of the exact hybrid ranking's first ten, ef 128 gives .984 when as many candidates are scored again as are wanted, .999 when twice
-as many are. ef 256 gives 1.000, and at 1,000,000 chunks costs more than twice the time of 128.
+as many are. ef 256 gives 1.000; at 1,000,000 chunks, on
+a busy machine, its vector search took 29 ms and that with ef 128 12 ms, and both found .999 and more of the ten.
 """
 
 from __future__ import annotations
