@@ -91,9 +91,11 @@ def chat_input(page: Page) -> Locator:
 
 def choose(box: Locator, label: str, option: str) -> None:
     """Picks an option of a select box. A page that is just being drawn again closes the list; a person would open it again."""
-    options = box.page.get_by_role("option", name=option)
-    press(box.get_by_role("combobox", name=label), options.first)
-    options.first.click()
+    wanted = box.page.get_by_role("option", name=option).first
+    field = box.get_by_role("combobox", name=label)
+    press(field, box.page.get_by_role("option").first)
+    field.press_sequentially(option)  # a long list holds only what is in sight
+    wanted.click()
 
 
 def press(button: Locator, shows: Locator) -> None:
