@@ -262,7 +262,7 @@ def body_json(response: httpx.Response) -> Any:
     """Raises SourceFault for a body that is no JSON: often a sign-in page where an API was expected."""
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SourceFault(
             f"{response.url.host} answered with something other than JSON.",
             "Check the address: it may be a sign-in page or a proxy.",

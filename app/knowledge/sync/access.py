@@ -52,7 +52,6 @@ class PermissionsRun:
                 .where(col(ConnectorRow.id) == self._row.id)
                 .values(permissions_at=began)
             )
-            store.forget_old_changes(session, self._row.id)
         return counts
 
     def _take_changes(self) -> None:

@@ -207,7 +207,7 @@ class ContentRun:
         with self._engine.database.write() as session:
             self._progress.still_wanted(session)
             if whole:
-                self._forget_old_failures(session)
+                self._forget_failures_but(session, self._failed)
             stored = {"state": dict(checkpoint.state), "complete": checkpoint.complete}
             session.execute(
                 update(ConnectorRow)
@@ -241,6 +241,8 @@ class ContentRun:
         self._flush()
         self._progress.finish()  # a listing that was cut off by a cancel is not complete
         self._remove({*self._known} - listed)
+        with self._engine.database.write() as session:
+            self._forget_failures_but(session, self._failed | listed)
         missing = sorted(listed - self._known.keys() - self._failed)[:REFETCH_AT_ONCE]
         if missing and Capability.REFETCH in self._connector.capabilities:
             self._take_all(
@@ -308,14 +310,14 @@ class ContentRun:
         healed = [s for s, _ in unchanged if s not in self._failed]
         store.forget_failure(session, self._connector_id, healed)
 
-    def _forget_old_failures(self, session: Session) -> None:
+    def _forget_failures_but(self, session: Session, kept: set[str]) -> None:
         """Failures of what is no longer at the source, or no longer fails."""
         named = session.execute(
             select(col(SyncFailureRow.source_id)).where(
                 col(SyncFailureRow.connector_id) == self._connector_id
             )
         ).scalars()
-        store.forget_failure(session, self._connector_id, set(named) - self._failed)
+        store.forget_failure(session, self._connector_id, set(named) - kept)
 
     def _present(self, chunk_ids: list[str]) -> set[str]:
         with self._engine.database.read() as session:

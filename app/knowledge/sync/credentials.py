@@ -8,7 +8,6 @@ from datetime import datetime
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from app.db.engine import Database
@@ -48,22 +47,20 @@ class Credentials:
                 if kind is None or row.kind == kind
             ]
 
-    def add(self, actor: Person | None, kind: str, name: str, secrets: Mapping[str, str]) -> str:
-        """Returns its id. Raises InputError for a name that is taken or missing. Form is checked by the caller."""
-        name = " ".join(name.split())
-        if not 1 <= len(name) <= 80:
-            raise InputError("A credential needs a name of at most 80 characters.")
-        row = CredentialRow(kind=kind, name=name)
-        try:
-            with self._database.write() as session:
-                session.add(row)
-                session.flush()
-                self._seal(session, row.id, secrets)
-                self._record(session, actor, row, "added", sorted(secrets))
-        except IntegrityError as error:
-            raise InputError(
-                f"There is already a credential named '{name}'.", fix="Choose another name."
-            ) from error
+    def add(
+        self,
+        session: Session,
+        actor: Person | None,
+        kind: str,
+        name: str,
+        secrets: Mapping[str, str],
+    ) -> str:
+        """Returns its id, in the caller's transaction. A name that another has gets a number. Form is checked by the caller."""
+        row = CredentialRow(kind=kind, name=_free_name(session, name))
+        session.add(row)
+        session.flush()
+        self._seal(session, row.id, secrets)
+        self._record(session, actor, row, "added", sorted(secrets))
         return row.id
 
     def swap(self, actor: Person | None, credential_id: str, secrets: Mapping[str, str]) -> None:
@@ -190,6 +187,12 @@ def _row(session: Session, credential_id: str) -> CredentialRow:
     if row is None:
         raise NotFound("There is no such credential.")
     return row
+
+
+def _free_name(session: Session, name: str) -> str:
+    taken = set(session.execute(select(col(CredentialRow.name))).scalars())
+    numbered = (f"{name} {number}" for number in range(2, len(taken) + 3))
+    return next(free for free in (name, *numbered) if free not in taken)
 
 
 def _users(session: Session, credential_id: str) -> list[str]:

@@ -109,7 +109,8 @@ def statuses(session: Session, scopes: Scopes) -> list[ConnectorStatus]:
         checked = figures.permissions_at if figures else None
         if checked is not None and row.permissions_at is not None:
             checked = max(checked, row.permissions_at)
-        due = _due(row, scopes(row), runs, requests.get(row.id, {}))
+        clocks = scopes(row)
+        due = _due(row, clocks, runs, requests.get(row.id, {}))
         found.append(
             ConnectorStatus(
                 id=row.id,
@@ -132,7 +133,7 @@ def statuses(session: Session, scopes: Scopes) -> list[ConnectorStatus]:
                 permissions_at=checked,
                 groups_at=row.groups_at,
                 stale_since=row.stale_since,
-                scopes=scopes(row),
+                scopes=clocks,
                 due=due,
                 run=runs.get((row.id, CONTENT)),
             )

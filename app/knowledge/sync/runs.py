@@ -191,6 +191,7 @@ class Runs:
                 row.last_sync_at = run.finished_at
                 row.removals_allowed = 0
             session.flush()
+            store.forget_old_changes(session, row.id)
             self._settle_status(session, row)
             if run.scope != CONTENT:
                 self._forget_old_runs(session, run)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from app.db.engine import Database
 from app.db.tables import ConnectorRow
+from app.errors import SwitchboardError
 from app.knowledge.sync.batch import Removals, TooManyRemovals, read_known
 from app.knowledge.sync.credentials import Credentials
 from app.knowledge.sync.sources import Sources
@@ -25,8 +29,9 @@ from connectors.contract import (
     SourceFault,
     Unchanged,
 )
-from connectors.http import Http
+from connectors.http import Cancelled, Http
 
+log = structlog.get_logger(__name__)
 SHOWN = 10
 LONGEST_S = 30.0
 MOST_DOCUMENTS = 2_000
@@ -59,6 +64,27 @@ class DryRun:
     failures: list[Failure] = field(default_factory=list)
 
 
+class SourceBroken(SwitchboardError):
+    """A source that cannot be read, or a connector that broke, while an admin tried it."""
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """A connector is somebody's code: whatever it raises is told in words."""
+    try:
+        yield
+    except SourceFault as fault:
+        raise SourceBroken(fault.message, fix=fault.fix) from fault
+    except SwitchboardError:
+        raise
+    except Exception as error:
+        log.exception("a connector broke while it was tried")
+        raise SourceBroken(
+            f"The connector broke ({type(error).__name__}).",
+            fix="The detail is in the log; tell the connector's author.",
+        ) from error
+
+
 class Trial:
     """Nothing here writes. `connector_id` compares with what is stored; its secrets serve where none are given."""
 
@@ -74,11 +100,13 @@ class Trial:
         secrets: Mapping[str, str] | None = None,
         credential_id: str | None = None,
     ) -> list[Check]:
-        """Asks the source itself. Raises InputError for settings or secrets that are wrong in form."""
+        """Asks the source itself. Raises InputError for settings or secrets that are wrong in form, SourceBroken."""
         given = {**self._credentials.open(credential_id), **(secrets or {})}
         http = Http(requests_per_minute=self._sources.limits(kind).requests_per_minute)
         try:
-            return self._sources.connector(kind, settings, given, Context(http=http)).validate()
+            connector = self._sources.connector(kind, settings, given, Context(http=http))
+            with _in_words():
+                return connector.validate()
         finally:
             http.close()
 
@@ -91,7 +119,7 @@ class Trial:
         connector_id: str | None = None,
         longest_s: float = LONGEST_S,
     ) -> DryRun:
-        """Raises InputError, and SourceFault where the source cannot be read."""
+        """Raises InputError, and SourceBroken where the source cannot be read."""
         deadline = time.monotonic() + longest_s
         given = {**self._credentials.open(credential_id), **(secrets or {})}
         http = Http(requests_per_minute=self._sources.limits(kind).requests_per_minute)
@@ -99,7 +127,8 @@ class Trial:
         row, known = self._stored(connector_id)
         try:
             connector = self._sources.connector(kind, settings, given, context)
-            return _Look(connector, known, row, deadline).look()
+            with _in_words():
+                return _Look(connector, known, row, deadline).look()
         finally:
             http.close()
 
@@ -127,6 +156,12 @@ class _Look:
         self._found = DryRun()
 
     def look(self) -> DryRun:
+        """Ends at the deadline with what was found so far."""
+        with suppress(Cancelled):
+            self._look()
+        return self._found
+
+    def _look(self) -> None:
         complete = False
         for change in self._connector.changes({}, self._known):
             if isinstance(change, Checkpoint):
@@ -134,7 +169,7 @@ class _Look:
             else:
                 self._take(change)
             if time.monotonic() > self._deadline or len(self._seen) >= MOST_DOCUMENTS:
-                return self._found
+                return
         if not complete and Capability.LISTING in self._connector.capabilities:
             self._seen |= {line.id for line in self._connector.list_ids()}
             complete = time.monotonic() <= self._deadline
@@ -142,7 +177,6 @@ class _Look:
             self._found.removed += len(self._known.keys() - self._seen)
         self._found.complete = complete
         self._ask_whether_held()
-        return self._found
 
     def _take(self, change: Document | Unchanged | Deletion | Failure) -> None:
         self._seen.add(change.id)
@@ -200,6 +234,3 @@ def readers_in_words(access: Access) -> tuple[str, ...]:
     own += sorted(access.users)
     narrowing = ["only if also: " + ", ".join(readers_in_words(part)) for part in access.also]
     return (*own, *narrowing)
-
-
-__all__ = ["DryRun", "SourceFault", "Trial", "TrialDocument", "readers_in_words"]

@@ -181,10 +181,10 @@ def _buttons(services: Services, person: Person, connector: ConnectorStatus) -> 
         do(lambda who: sync.allow_removals(who, connector.id))
     if kind is not None and (test or look):
         entered = entered_of(kind, connector.settings, connector.credential_id)
+        may = partial(_may, services, person)
         if test:
-            connector_add.show_checks(services, entered)
+            connector_add.show_checks(services, may, entered)
         else:
-            may = partial(_may, services, person)
             connector_add.show_dry_run(services, may, entered, connector.id)
 
 

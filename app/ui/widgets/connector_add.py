@@ -11,11 +11,9 @@ import streamlit as st
 from app.domain import Person
 from app.errors import SwitchboardError
 from app.knowledge.sync import ConnectorKind
-from app.knowledge.sync.trial import DryRun
 from app.ui.widgets import model_form, page
 from app.ui.widgets.connector_html import check_html, dry_run_html
 from app.wiring import Services
-from connectors.contract import SourceFault
 
 May = Callable[[], Person]
 NEW = "New secrets"
@@ -59,7 +57,7 @@ def dialog(services: Services, may: May, added: Callable[[str], None]) -> None:
         test = st.button("Test")
         look = st.button("Dry run")
     if test:
-        show_checks(services, entered)
+        show_checks(services, may, entered)
     if look:
         show_dry_run(services, may, entered)
     if add:
@@ -84,8 +82,9 @@ def _credential(services: Services, kind: ConnectorKind) -> tuple[dict[str, str]
     return model_form.fields(kind.secrets_model, {}, key=f"new_secret_{kind.kind}"), None
 
 
-def show_checks(services: Services, entered: Entered) -> None:
+def show_checks(services: Services, may: May, entered: Entered) -> None:
     try:
+        may()  # it makes this server call an address that somebody typed
         with st.spinner("Asking the source…"):
             checks = services.sync.test(
                 entered.kind.kind, entered.settings, entered.secrets, entered.credential_id
@@ -99,19 +98,10 @@ def show_checks(services: Services, entered: Entered) -> None:
 def show_dry_run(
     services: Services, may: May, entered: Entered, connector_id: str | None = None
 ) -> None:
-    found = attempt_dry_run(services, may, entered, connector_id)
-    if found is not None:
-        st.html(dry_run_html(found))
-
-
-def attempt_dry_run(
-    services: Services, may: May, entered: Entered, connector_id: str | None
-) -> DryRun | None:
-    """None when it failed; why is on the page then."""
     try:
         may()
         with st.spinner("Looking at the source, for half a minute at most. Nothing is stored…"):
-            return services.sync.dry_run(
+            found = services.sync.dry_run(
                 entered.kind.kind,
                 entered.settings,
                 entered.secrets,
@@ -120,9 +110,8 @@ def attempt_dry_run(
             )
     except SwitchboardError as error:
         page.trouble(error)
-    except SourceFault as fault:
-        page.trouble(SwitchboardError(fault.message, fix=fault.fix))
-    return None
+    else:
+        st.html(dry_run_html(found))
 
 
 def _add(
