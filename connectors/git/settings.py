@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.contract import ClassedSettings, Secrets
+from connectors.contract import Secrets
+from connectors.stated import StatedReaders
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
-class GitSettings(ClassedSettings):
+class GitSettings(StatedReaders):
     url: str = Field(
         title="Repository",
         description="Its https address, such as https://github.com/acme/handbook, or a path on this server.",
@@ -32,15 +33,6 @@ class GitSettings(ClassedSettings):
         default="the settings below",
         title="Readers from",
         description="The same readers for all its files, or access.toml files in the repository.",
-    )
-    everyone: bool = Field(
-        default=False, title="Everyone may read", description="Everyone at this company."
-    )
-    groups: tuple[str, ...] = Field(
-        default=(), title="Groups", description="The company's groups that may read, one per line."
-    )
-    users: tuple[str, ...] = Field(
-        default=(), title="People", description="Mail addresses that may read, one per line."
     )
     username: str = Field(
         default="git",
@@ -66,19 +58,6 @@ class GitSettings(ClassedSettings):
         elif not address.startswith(("/", "file:///")):
             raise ValueError("enter an https address or a path; ssh addresses are not read")
         return address
-
-    @field_validator("groups", "users")
-    @classmethod
-    def _names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(value.strip() for value in values if value.strip())
-
-    @field_validator("users")
-    @classmethod
-    def _mails(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if value.count("@") != 1:
-                raise ValueError(f"'{value}' is no mail address")
-        return tuple(value.lower() for value in values)
 
     @field_validator("link_template")
     @classmethod

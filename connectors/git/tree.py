@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from connectors.contract import Access, Failure, SourceFault
+from connectors.contract import Failure, SourceFault
 from connectors.folder.access import (
     ACCESS_FILE,
     AccessFile,
@@ -62,7 +62,8 @@ class Reader:
     def __init__(self, repo: Repo, settings: GitSettings) -> None:
         self._store = repo.object_store
         self._selection = Selection(settings.include, settings.exclude)
-        self._stated = None if settings.readers_from == "access.toml" else _stated(settings)
+        stated = Permission(settings.access(), settings.data_class)
+        self._stated = None if settings.readers_from == "access.toml" else stated
         self._digest = hashlib.sha256(_settings_that_matter(settings).encode())
         self._files = Files()
         self._left = MOST_ENTRIES
@@ -135,19 +136,6 @@ def tree_of(commit: object) -> bytes:
     if not isinstance(tree, bytes):
         raise LookupError("not a commit")
     return tree
-
-
-def _stated(settings: GitSettings) -> Permission:
-    if not (settings.everyone or settings.groups or settings.users):
-        return Permission(Access.nobody(), settings.data_class)
-    access = Access(
-        known=True,
-        everyone=settings.everyone,
-        users=frozenset(settings.users),
-        groups=frozenset(settings.groups),
-        company_groups=True,
-    )
-    return Permission(access, settings.data_class)
 
 
 def _settings_that_matter(settings: GitSettings) -> str:

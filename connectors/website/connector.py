@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from connectors.contract import (
     Deletion,
     Failure,
     Limits,
-    Outcome,
     SourceFault,
 )
 from connectors.http import Http
@@ -54,7 +52,7 @@ class WebsiteConnector(Connector):
 
     def validate(self) -> list[Check]:
         content = Check.attempt("content", self._look)
-        return [content, _readers_check(self.settings)]
+        return [content, self.settings.readers_check("A website")]
 
     def changes(self, checkpoint: Mapping[str, Any], known: Mapping[str, str]) -> Iterator[Change]:
         """Passes over the whole site each time; pages that answer "not modified" send no content."""
@@ -77,7 +75,7 @@ class WebsiteConnector(Connector):
     def access(self, since: Mapping[str, Any]) -> Iterator[AccessChange | Checkpoint]:
         """Readers are stated in the settings: while those stay, every document's readers are confirmed without a request.
         Otherwise the site is passed over, so that no page keeps readers that were taken back."""
-        stated = self._stated_readers()
+        stated = self.settings.readers_mark()
         if since.get("readers") != stated:
             with self._fetcher() as fetcher:
                 seeds = find_seeds(self.settings, fetcher)
@@ -136,12 +134,6 @@ class WebsiteConnector(Connector):
             return f"{first.address} can be read and links to {links} pages of this site."
         return f"{len(seeds.visits)} pages are named; {first.address} can be read."
 
-    def _stated_readers(self) -> str:
-        stated = self.settings.model_dump_json(
-            include={"everyone", "groups", "users", "data_class"}
-        )
-        return hashlib.sha256(stated.encode()).hexdigest()
-
     def _crawl(self, fetcher: Fetcher, known: Mapping[str, str], before: Memory) -> Crawl:
         return Crawl(self.settings, self.context, fetcher, known, before)
 
@@ -166,19 +158,3 @@ class WebsiteConnector(Connector):
             guard, deadline_s=self.deadline_s, clock=self.clock, inner=self.network
         )
         return self.context.http.at("", headers={"Accept": ACCEPT}, transport=transport)
-
-
-def _readers_check(settings: WebsiteSettings) -> Check:
-    access = settings.access()
-    if not access.known:
-        return Check(
-            "permissions",
-            Outcome.FAILED,
-            "Nobody is stated as a reader, so nobody would find these pages.",
-            "State everyone, groups or people: a website does not say who may read it.",
-        )
-    if access.everyone:
-        return Check("permissions", Outcome.PASSED, "Everyone who can sign in may read the pages.")
-    words = [f"{len(access.groups)} groups"] if access.groups else []
-    words += [f"{len(access.users)} people"] if access.users else []
-    return Check("permissions", Outcome.PASSED, f"{' and '.join(words)} may read the pages.")

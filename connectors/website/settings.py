@@ -6,14 +6,14 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from connectors.contract import Access, ClassedSettings
+from connectors.stated import StatedReaders
 from connectors.website.guard import Guard, Resolve, read_internal, system_resolver
 from connectors.website.urls import Scope, host_of, normal
 
 MOST_PAGES = 20_000
 
 
-class WebsiteSettings(ClassedSettings):
+class WebsiteSettings(StatedReaders):
     start: tuple[str, ...] = Field(
         min_length=1,
         title="Start addresses",
@@ -59,17 +59,6 @@ class WebsiteSettings(ClassedSettings):
         title="Trust the sitemap's dates",
         description="Pages whose date in the sitemap has not moved are not asked for. Only for sites that keep it right.",
     )
-    everyone: bool = Field(
-        default=False,
-        title="Everyone may read",
-        description="Everybody who can sign in to Switchboard finds these pages.",
-    )
-    groups: tuple[str, ...] = Field(
-        default=(), title="Groups that may read", description="The company's groups, one per line."
-    )
-    users: tuple[str, ...] = Field(
-        default=(), title="People who may read", description="E-mail addresses, one per line."
-    )
     internal: tuple[str, ...] = Field(
         default=(),
         title="Internal hosts",
@@ -93,18 +82,10 @@ class WebsiteSettings(ClassedSettings):
                 raise ValueError(f"The address at {host_of(address)} carries a name or a password.")
         return tuple(value.strip() for value in values)
 
-    @field_validator("hosts", "groups", "users")
+    @field_validator("hosts")
     @classmethod
-    def _lines(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+    def _hosts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(value.strip() for value in values if value.strip())
-
-    @field_validator("users")
-    @classmethod
-    def _emails(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if value.count("@") != 1 or " " in value:
-                raise ValueError(f"'{value}' is no e-mail address.")
-        return tuple(value.lower() for value in values)
 
     @field_validator("ports")
     @classmethod
@@ -118,18 +99,6 @@ class WebsiteSettings(ClassedSettings):
     def _internal(self) -> Self:
         read_internal(self.internal)
         return self
-
-    def access(self) -> Access:
-        """Nothing stated means nobody."""
-        if not (self.everyone or self.groups or self.users):
-            return Access.nobody()
-        return Access(
-            known=True,
-            everyone=self.everyone,
-            users=frozenset(self.users),
-            groups=frozenset(self.groups),
-            company_groups=True,
-        )
 
     def scope(self) -> Scope:
         hosts = {host_of(address) for address in self.seeds()}

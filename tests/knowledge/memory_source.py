@@ -55,6 +55,7 @@ class World:
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     away: bool = False
+    bug: bool = False
     slow_s: float = 0.0
     refused_live: set[tuple[str, str]] = field(default_factory=set)
     on_page: Callable[[str], None] = lambda _id: None
@@ -191,6 +192,8 @@ class MemorySource(Connector):
     def _world(self, call: str) -> World:
         world = WORLDS[self.settings.world]
         world.calls[call] += 1
+        if world.bug:
+            raise ZeroDivisionError(f"in {call} with {self.secrets.token.get_secret_value()}")
         if world.away:
             raise SourceFault("The source is away.", "Wait.", passing=True)
         if self.secrets.token.get_secret_value() != TOKEN:

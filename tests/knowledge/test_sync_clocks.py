@@ -37,12 +37,13 @@ from app.knowledge.search import Search
 from app.knowledge.sync import Sync
 from app.knowledge.sync.live import LiveCheck
 from app.knowledge.sync.sources import Sources
+from app.knowledge.sync.trial import SourceBroken, Trial
 from app.records import Ledger
 from app.settings import Settings
 from connectors.contract import Access, BadEvent, Event
 from tests.conftest import MakePerson
 from tests.knowledge.conftest import Counting
-from tests.knowledge.memory_source import TOKEN, WORLDS, MemorySource, World
+from tests.knowledge.memory_source import TOKEN, WORLDS, MemorySource, Page, World
 
 LEAVE = "Everyone has 28 days of annual leave. Ask your team lead before booking."
 SALARY = "An engineer of level 3 earns between 52,000 and 61,000 pounds a year."
@@ -307,6 +308,66 @@ def test_failed_documents_are_tried_again_alone(house: House) -> None:
     assert house.count(SyncRequestRow) == 0
 
 
+def test_a_failure_of_a_document_that_is_gone_is_forgotten(house: House) -> None:
+    house.world.pages["leave"].broken = True
+    house.run()
+    assert len(house.sync.failures(house.connector)) == 1
+    house.world.drop("leave", tell=False)
+    house.run()
+    assert house.sync.failures(house.connector) == []
+
+
+def test_one_connector_that_breaks_leaves_the_others_alone(house: House) -> None:
+    """Its own run fails, in words without its secret; another with the same ids and group names is neither hurt nor mixed."""
+    WORLDS["other"] = World(
+        pages={"leave": Page("# leave\n\n" + SALARY, STAFF)},
+        groups={"staff": frozenset({"cleo@example.test"})},
+        log=["leave"],
+    )
+    other = house.sync.add(None, "memory", "Other", {"world": "other"}, secrets={"token": TOKEN})
+    for name in ("Bob", "Cleo"):
+        house.people(name)
+    assert house.run().status == house.sync.run_once(other).status == "finished"
+    house.world.bug = True
+    run = house.run()
+    assert (run.status, "ZeroDivisionError" in run.error) == ("failed", True)
+    assert TOKEN not in run.error + run.fix + run.detail
+    assert "memory_source.py" in run.detail
+    assert house.sync.run_once(other).status == "finished"
+    states = {status.name: status.status for status in house.sync.overview()}
+    assert states == {"Wiki": "failing", "Other": "active"}
+    house.world.bug = False
+    assert house.titles("annual leave days", "Bob") == {"leave"}
+    assert house.titles("level 3 engineer earns", "Bob") == set()
+    assert house.titles("level 3 engineer earns", "Cleo") == {"leave"}
+    del WORLDS["other"]
+
+
+def test_trying_a_source_that_breaks_is_told_in_words(house: House) -> None:
+    house.world.bug = True
+    for attempt in (house.sync.test, house.sync.dry_run):
+        with pytest.raises(SourceBroken, match="broke") as told:
+            attempt("memory", {"world": "w"}, secrets={"token": TOKEN})
+        assert TOKEN not in told.value.message + told.value.fix
+    house.world.bug, house.world.away = False, True
+    with pytest.raises(SourceBroken, match="away"):
+        house.sync.dry_run("memory", {"world": "w"}, secrets={"token": TOKEN})
+
+
+def test_a_dry_run_ends_at_its_deadline_with_what_it_found(
+    house: House, database: Database
+) -> None:
+    fill(house, 30)
+    house.world.on_page = lambda _id: time.sleep(0.02)
+    sources = Sources()
+    sources.add("tests", MemorySource)
+    trial = Trial(database, sources, house.sync.credentials)
+    found = trial.dry_run("memory", {"world": "w"}, {"token": TOKEN}, longest_s=0.2)
+    assert 0 < found.added < 30
+    assert not found.complete
+    assert found.removed == 0, "what was not looked at is not gone"
+
+
 def test_a_full_sync_reads_and_embeds_everything_anew(house: House) -> None:
     house.run()
     assert house.run().counts["embedded"] == 0
@@ -509,6 +570,15 @@ def test_a_credential_serves_several_connectors_and_stays_while_one_uses_it(hous
     with pytest.raises(InputError, match=r"Token.*missing"):
         house.sync.add(None, "memory", "Third", {"world": "w"})
     assert house.count(ConnectorRow) == 2
+
+
+def test_a_second_credential_of_the_same_name_gets_a_number(house: House) -> None:
+    house.sync.change(None, house.connector, name="Old wiki")
+    house.sync.add(None, "memory", "Wiki", {"world": "w"}, secrets={"token": TOKEN})
+    assert [c.name for c in house.sync.credentials.all()] == ["Wiki", "Wiki 2"]
+    with pytest.raises(InputError, match="already a connector"):
+        house.sync.add(None, "memory", "Wiki", {"world": "w"}, secrets={"token": TOKEN})
+    assert house.count(CredentialRow) == 2, "nothing is left of what was refused"
 
 
 def test_a_dry_run_says_what_would_come_and_writes_nothing(house: House) -> None:

@@ -33,7 +33,8 @@ def fields(
 ) -> dict[str, Any]:
     """Draws every field and returns what stands in them. `origins` says in grey where a value came from."""
     entered: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
+    for name in _own_first(model):
+        field = model.model_fields[name]
         entered[name] = _widget(f"{key}_{name}", name, field, values.get(name, _default(field)))
         origin = (origins or {}).get(name, "")
         if origin:
@@ -53,6 +54,12 @@ def standing(model: type[BaseModel], values: Mapping[str, Any], *, key: str) -> 
         name: st.session_state.get(f"{key}_{name}", values.get(name, _default(field)))
         for name, field in model.model_fields.items()
     }
+
+
+def _own_first(model: type[BaseModel]) -> list[str]:
+    """What a model says itself comes before what it shares with others: an address before its data class."""
+    own = model.__annotations__
+    return sorted(model.model_fields, key=lambda name: name not in own)
 
 
 def label_of(name: str, field: FieldInfo) -> str:
