@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connectors.faults import SourceFault as SourceFault
 from connectors.http import Http
@@ -246,6 +246,17 @@ class Context:
 
 
 # --- What a connector declares and does ----------------------------------------------------------------------------
+
+
+def _web_address(value: str) -> str:
+    address = value.strip().rstrip("/")
+    if not address.startswith(("https://", "http://")):
+        raise ValueError("enter an address that starts with https:// or http://")
+    return address
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+"""A field for the address of a web API, kept without a slash at its end."""
 
 
 class Settings(BaseModel):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.contract import ClassedSettings, Secrets
+from connectors.contract import ClassedSettings, Secrets, WebAddress
 
 
 class GitHubSettings(ClassedSettings):
@@ -57,19 +57,11 @@ class GitHubSettings(ClassedSettings):
         title="Full reading every (hours)",
         description="Finds issues that were deleted or moved without an event.",
     )
-    api_url: str = Field(
+    api_url: WebAddress = Field(
         default="https://api.github.com",
         title="API address",
         description="Leave as it is; an own server has https://HOST/api/v3.",
     )
-
-    @field_validator("api_url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        address = value.strip().rstrip("/")
-        if not address.startswith(("https://", "http://")):
-            raise ValueError("enter an address that starts with https:// or http://")
-        return address
 
     @field_validator("people")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.contract import ClassedSettings, Secrets
+from connectors.contract import ClassedSettings, Secrets, WebAddress
 
 
 class GoogleDriveSettings(ClassedSettings):
@@ -31,24 +31,16 @@ class GoogleDriveSettings(ClassedSettings):
         title="Links count as sharing",
         description="Files that anyone with the link may open are found by all the company's accounts. Off: a link alone makes nobody a reader.",
     )
-    drive_url: str = Field(
+    drive_url: WebAddress = Field(
         default="https://www.googleapis.com/drive/v3",
         title="Drive API address",
         description="Leave as it is.",
     )
-    directory_url: str = Field(
+    directory_url: WebAddress = Field(
         default="https://admin.googleapis.com/admin/directory/v1",
         title="Directory API address",
         description="Leave as it is.",
     )
-
-    @field_validator("drive_url", "directory_url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        address = value.strip().rstrip("/")
-        if not address.startswith(("https://", "http://")):
-            raise ValueError("enter an address that starts with https:// or http://")
-        return address
 
     @field_validator("people")
     @classmethod

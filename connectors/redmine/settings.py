@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from connectors.contract import ClassedSettings, Secrets
+from connectors.contract import ClassedSettings, Secrets, WebAddress
 
 
 class RedmineSettings(ClassedSettings):
-    url: str = Field(
+    url: WebAddress = Field(
         title="Address", description="Redmine's address, such as https://redmine.example.com."
     )
     projects: tuple[str, ...] = Field(
@@ -39,14 +39,6 @@ class RedmineSettings(ClassedSettings):
         title="Read comments again every (hours)",
         description="Redmine does not tell when a comment was edited or made private, so issues with comments are read again.",
     )
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        address = value.strip().rstrip("/")
-        if not address.startswith(("https://", "http://")):
-            raise ValueError("enter an address that starts with https:// or http://")
-        return address
 
 
 class RedmineSecrets(Secrets):

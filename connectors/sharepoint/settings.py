@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.contract import ClassedSettings, Secrets
+from connectors.contract import ClassedSettings, Secrets, WebAddress
 
 
 class SharePointSettings(ClassedSettings):
@@ -38,24 +38,16 @@ class SharePointSettings(ClassedSettings):
         title="Site groups",
         description="Graph does not tell who is in a site's own groups. One per line, a name and the Entra group's ID that stands for it: HR Members = 0b1c…",
     )
-    graph_url: str = Field(
+    graph_url: WebAddress = Field(
         default="https://graph.microsoft.com/v1.0",
         title="Graph address",
         description="Leave as it is; national clouds have their own.",
     )
-    login_url: str = Field(
+    login_url: WebAddress = Field(
         default="https://login.microsoftonline.com",
         title="Sign-in address",
         description="Leave as it is; national clouds have their own.",
     )
-
-    @field_validator("graph_url", "login_url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        address = value.strip().rstrip("/")
-        if not address.startswith(("https://", "http://")):
-            raise ValueError("enter an address that starts with https:// or http://")
-        return address
 
     @field_validator("site_groups")
     @classmethod

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from connectors.contract import ClassedSettings, Secrets
+from connectors.contract import ClassedSettings, Secrets, WebAddress
 
 
 class SlackSettings(ClassedSettings):
@@ -49,19 +49,11 @@ class SlackSettings(ClassedSettings):
         title="Full reading every (hours)",
         description="Finds what changed in older messages and was not told by an event.",
     )
-    api_url: str = Field(
+    api_url: WebAddress = Field(
         default="https://slack.com/api",
         title="API address",
         description="Leave as it is; GovSlack has https://slack-gov.com/api.",
     )
-
-    @field_validator("api_url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        address = value.strip().rstrip("/")
-        if not address.startswith(("https://", "http://")):
-            raise ValueError("enter an address that starts with https:// or http://")
-        return address
 
 
 class SlackSecrets(Secrets):
