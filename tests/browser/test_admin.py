@@ -73,6 +73,12 @@ def test_a_folder_is_tested_added_and_its_readers_follow_the_access_file(
     expect(failures).to_contain_text("torn.pdf")  # by itself, when the sync is over
     expect(page.get_by_test_id("stMain")).to_contain_text("Documents1")
 
+    page.get_by_role("button", name="Dry run").click()
+    found = page.get_by_text("+1 added, ~0 changed")  # a dry run does not open files
+    expect(found).to_be_visible()
+    page.wait_for_timeout(3_500)  # the state above redraws itself meanwhile
+    expect(found).to_be_visible()
+
     otters = reading_desk.document("otter-pen.md")
     ada = visit(reading_desk, ADA, f"/document?id={otters}")
     expect(ada.page.get_by_test_id("stMain")).to_contain_text(PHRASE)

@@ -96,6 +96,7 @@ def _one(services: Services, person: Person, connector: ConnectorStatus) -> None
     busy = _busy(connector)
     # Always: a schedule or a watcher may start one at any time.
     st.fragment(_now, run_every=REFRESH_S)(services, person, connector.id, busy)
+    _buttons(services, person, connector)
     _failures(services, person, connector)
     _histories(services, connector)
     _reader_changes(services, connector)
@@ -129,7 +130,6 @@ def _now(services: Services, person: Person, connector_id: str, was_busy: bool) 
     if connector.syncing and connector.run is not None:
         st.html(progress_html(connector.run, now()))
     st.html(_figures(connector))
-    _buttons(services, person, connector)
 
 
 def _figures(connector: ConnectorStatus) -> str:
@@ -162,7 +162,7 @@ def _buttons(services: Services, person: Person, connector: ConnectorStatus) -> 
     kind = next((k for k in sync.kinds() if k.kind == connector.kind), None)
     do = partial(_do, services, person)
     run = connector.run
-    # The same buttons in every state, each with its key: a page that redraws itself must find them where they were.
+    # Outside of what redraws itself, which would wipe away a test's result; the same buttons in every state.
     with st.container(horizontal=True, key="connector_buttons"):
         if st.button(
             "Sync now",
