@@ -71,7 +71,11 @@ class Ledger:
             self.append(session, *events)
 
     def append(self, session: Session, *events: Event) -> None:
-        """Needs a `Database.write()` session; the chain's head row is locked until it commits."""
+        """Needs a `Database.write()` session; the chain's head row is locked until it commits.
+
+        What the session has to write goes first: whoever holds the head must not wait for a row whose owner waits for the head.
+        """
+        session.flush()
         seq, previous = self._lock_head(session)
         rows: list[Json] = []
         for event in events:

@@ -133,7 +133,8 @@ class Cached:
             self._known.update(zip(new, self._inner.documents(new), strict=True))
             self.seconds += time.perf_counter() - began
             self.made += len(new)
-        return np.stack([self._known[text] for text in texts])
+        rows = [self._known[text] for text in texts]
+        return np.stack(rows) if rows else np.empty((0, self.dimension), dtype=np.float32)
 
     def seconds_for_one(self, sample: int = 64) -> float:
         texts = list(self._known)[:sample]
