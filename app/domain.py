@@ -90,7 +90,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a question is for. Scores are cosine similarities in [-1, 1]; `chosen_by` says how the name came about."""
+    """What a question is for. Scores are probabilities in [0, 1]; `chosen_by` says how the name came about.
+
+    (Receipts made before intents were learned hold cosine similarities of examples.)"""
 
     name: str
     label: str

@@ -41,7 +41,7 @@ def test_most_unseen_questions_go_where_they_belong(
     ]
     found = named(classifier, embedder, [text for text, _ in cases])
     right = [name == want for name, (_, want) in zip(found, cases, strict=True)]
-    assert sum(right) / len(right) >= 0.84
+    assert sum(right) / len(right) >= 0.86
 
 
 def test_the_questions_are_not_among_the_examples() -> None:
@@ -65,7 +65,7 @@ def test_out_of_scope_questions_of_clinc_are_turned_away(
     classifier: IntentClassifier, embedder: Embedder
 ) -> None:
     texts = [text for text, _ in json.loads(CLINC.read_text())["oos_val"]]
-    assert named(classifier, embedder, texts).count("general") / len(texts) >= 0.9
+    assert named(classifier, embedder, texts).count("general") / len(texts) >= 0.92
 
 
 def test_an_example_scores_high_and_names_its_runner_up(
@@ -77,7 +77,7 @@ def test_an_example_scores_high_and_names_its_runner_up(
     assert intent.chosen_by == "examples"
     assert 1.0 >= intent.score > intent.runner_up_score
     assert intent.runner_up not in {"", intent.name}
-    assert next(iter(classifier.scores(embedder.query(text)))) == "time_off_benefits"
+    assert next(iter(classifier.scores(text, embedder.query(text)))) == "time_off_benefits"
 
 
 @pytest.mark.parametrize("text", ["", "   ", "?", "ä" * 5000, "🌧️"])
