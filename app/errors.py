@@ -19,8 +19,10 @@
     │   ├── ModelCredential       the provider refused the key
     │   ├── ModelRefused          the model or its filter declined to answer
     │   ├── ContextTooLong        the prompt does not fit the model
+    │   ├── OverBudget            a budget has no room for this model's answer; it was not asked
     │   └── ModelRequestError     the provider calls our request wrong
     ├── NoModel                   nothing in the route may or can answer
+    │   └── BudgetUsedUp          something could, had a budget room for it
     ├── PromptError               a prompt file or its variables are wrong
     ├── ConnectorError            a source could not be read
     │   ├── SourceUnavailable     the source does not answer now
@@ -150,6 +152,10 @@ class ContextTooLong(ModelError):
     default_fix = "Start a new chat or shorten the question."
 
 
+class OverBudget(ModelError):
+    default_fix = "Wait until the budget renews, or request more."
+
+
 class ModelRequestError(ModelError):
     default_fix = "Tell your Switchboard admin; the technical detail is in the log."
 
@@ -169,6 +175,10 @@ class NoModel(SwitchboardError):
     ) -> None:
         super().__init__(message, fix=fix, detail=detail)
         self.reasons = reasons or {}
+
+
+class BudgetUsedUp(NoModel):
+    default_fix = "Wait until it renews, or request more."
 
 
 class PromptError(SwitchboardError):

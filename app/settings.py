@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
@@ -99,6 +101,10 @@ class Settings(BaseSettings):
         SecretStr(""), description="Signs its posts as standardwebhooks.com has it; empty = no."
     )
     webhook_timeout_s: float = Field(10.0, gt=0, description="Wait for the webhook's answer.")
+    time_zone: str = Field(
+        "UTC",
+        description="Where the days and months of budgets begin, such as Europe/Berlin.",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("compatible_models", mode="before")
@@ -115,6 +121,17 @@ class Settings(BaseSettings):
             raise ValueError("use DEBUG, INFO, WARNING or ERROR")
         return value.upper()
 
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            zone(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(
+                "use a name of the time zone database, such as Europe/Berlin"
+            ) from None
+        return value
+
     @field_validator("compatible_clearance")
     @classmethod
     def _known_class(cls, value: str) -> str:
@@ -122,6 +139,10 @@ class Settings(BaseSettings):
             return DataClass.parse(value).label
         except ValueError:
             raise ValueError("use public, internal, confidential or restricted") from None
+
+    @property
+    def zone(self) -> tzinfo:
+        return zone(self.time_zone)
 
     @property
     def address(self) -> str:
@@ -139,6 +160,11 @@ class Settings(BaseSettings):
     @property
     def demo_issuer(self) -> bool:
         return not self.oidc_issuer
+
+
+def zone(name: str) -> tzinfo:
+    """UTC needs no time zone database. Raises ZoneInfoNotFoundError or ValueError for a name that is none."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def read_settings() -> Settings:

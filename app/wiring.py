@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from app.access.policy import Policy
 from app.actions import ActionDesk
+from app.budgets import Budgets
 from app.chat import Chats, Journal, TurnRunner
 from app.data_folder import DataFolder
 from app.db import Database, migrate
@@ -53,6 +54,7 @@ class Services:
     classifier: IntentClassifier
     catalogue: Catalogue
     prompts: PromptLibrary
+    budgets: Budgets
     actions: ActionDesk
     chats: Chats
     turns: TurnRunner
@@ -83,10 +85,12 @@ class Services:
         """Begins what runs by itself: durable work, syncs on their clocks, roll-ups, and turns on `loop`."""
         stale_s = 0.0 if self.database.is_sqlite else INTERRUPTED_AFTER_S
         self.journal.interrupt_running(older_than_s=stale_s)
+        self.budgets.reservations.sweep(all_held=self.database.is_sqlite)
         self.chats.purge()
         self.turns.attach(loop, self.stages())
         self.durable.launch()
         self.rollups.start()
+        self.budgets.sweep.start()
         self.sync.start_schedule()
 
     async def stop(self) -> None:
@@ -106,6 +110,7 @@ class Services:
         self.sync.stop_schedule()
         self.sync.live.close()
         self.rollups.stop()
+        self.budgets.sweep.stop()
         self.durable.shutdown()
 
 
@@ -168,6 +173,7 @@ def _assemble(
         classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),
         catalogue=catalogue,
         prompts=prompts,
+        budgets=Budgets.build(database, ledger, settings.zone),
         actions=ActionDesk(database, ledger, policy, durable, identity.accounts, settings),
         chats=Chats(database, ledger),
         turns=TurnRunner(journal, pool),

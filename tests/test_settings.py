@@ -15,6 +15,7 @@ from app.settings import Settings, read_settings
         ("SWITCHBOARD_SESSION_HOURS", "0"),
         ("SWITCHBOARD_OIDC_ROLE_GROUPS", "admins=admin"),
         ("SWITCHBOARD_LOG_LEVEL", "LOUD"),
+        ("SWITCHBOARD_TIME_ZONE", "Mars/Olympus"),
         ("SWITCHBOARD_COMPATIBLE_CLEARANCE", "topmost"),
     ],
 )

@@ -208,6 +208,42 @@ class ReceiptRead(EventBody):
     person: str
 
 
+class BudgetChanged(EventBody):
+    """`subject` is the budget. `granted` is more money for one period only, on an approved request. Dollars."""
+
+    type: Literal["budget_changed"] = "budget_changed"
+    change: Literal["set", "removed", "granted"]
+    scope: str
+    scope_id: str
+    period: str
+    limit_usd: float
+    amount_usd: float = 0.0
+
+
+class BudgetNotice(EventBody):
+    """Once for each budget, key and period: the share at which people are told has been spent. `key` is whose sum it is."""
+
+    type: Literal["budget_notice"] = "budget_notice"
+    scope: str
+    key: str
+    period: str
+    starts: str
+    spent_usd: float
+    limit_usd: float
+
+
+class BudgetBlocked(EventBody):
+    """A budget had no room for a model's answer; `subject` is the turn."""
+
+    type: Literal["budget_blocked"] = "budget_blocked"
+    budget: str
+    scope: str
+    key: str
+    period: str
+    models: list[str]
+    outcome: Literal["another model", "stopped"]
+
+
 class AccessDenied(EventBody):
     type: Literal["access_denied"] = "access_denied"
     action: str
@@ -241,6 +277,9 @@ Event = Annotated[
     | KeyRevoked
     | UsageRead
     | ReceiptRead
+    | BudgetChanged
+    | BudgetNotice
+    | BudgetBlocked
     | AccessDenied,
     Field(discriminator="type"),
 ]

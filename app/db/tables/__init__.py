@@ -1,5 +1,6 @@
 """Every table, by room. Importing this package registers all of them with SQLModel's metadata."""
 
+from app.db.tables.budgets import BudgetReservationRow, BudgetRow, BudgetSumRow
 from app.db.tables.chat import ConversationRow, TurnRow
 from app.db.tables.identity import (
     ApiKeyRow,
@@ -39,6 +40,9 @@ __all__ = [
     "ActionRequestRow",
     "ApiKeyRow",
     "AudienceRow",
+    "BudgetReservationRow",
+    "BudgetRow",
+    "BudgetSumRow",
     "ChainHeadRow",
     "ChunkRow",
     "ConnectorRow",

@@ -1,0 +1,23 @@
+"""Budgets: how much a company, team, person, model or intent may spend in a day or month.
+
+`Budgets` holds the room: `BudgetBook` is what admins set and how it stands, `Reservations` hold money before each call and settle it after.
+"""
+
+from app.budgets.book import BudgetBook
+from app.budgets.budget import EACH, Budget, Spender, Standing, SumKey
+from app.budgets.budgets import Budgets
+from app.budgets.reservations import Estimate, Reservations
+from app.budgets.sweep import Sweep
+
+__all__ = [
+    "EACH",
+    "Budget",
+    "BudgetBook",
+    "Budgets",
+    "Estimate",
+    "Reservations",
+    "Spender",
+    "Standing",
+    "SumKey",
+    "Sweep",
+]
