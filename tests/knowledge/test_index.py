@@ -136,6 +136,16 @@ def test_deleted_chunks_are_gone_and_repeats_do_no_harm(make_index: MakeIndex) -
     assert [hit.chunk_id for hit in hits] == [str(uuid.UUID(int=2))]
 
 
+def test_vectors_are_given_back_as_they_were_put(make_index: MakeIndex) -> None:
+    index = make_index()
+    index.upsert([point(1, {"everyone"}), point(2, {"group:idp/hr"})])
+    first, unknown = str(uuid.UUID(int=1)), str(uuid.UUID(int=99))
+    found = index.vectors([first, unknown])
+    assert found.keys() == {first}
+    assert np.allclose(found[first], unit(1), atol=1e-6)
+    assert index.vectors([]) == {}
+
+
 def test_words_find_what_vectors_do_not(make_index: MakeIndex) -> None:
     index = make_index()
     index.upsert([point(i, {"everyone"}, f"code ZX-{4000 + i} reset") for i in range(1, 40)])

@@ -77,6 +77,15 @@ class EdgeIndex:
                 self._update(edge.UpdateOperation.delete_points(list(chunk_ids)))
                 self.counting.delete(chunk_ids)
 
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        if not chunk_ids:
+            return {}
+        try:
+            found = self._shard.retrieve(list(chunk_ids), False, True)
+        except Exception as error:
+            raise unavailable("The search index did not answer.", error) from error
+        return {str(record.id): layout.dense(record.vector) for record in found}
+
     def search(
         self, vector: NDArray[np.float32], text: str, readers: Readers, limit: int = 50
     ) -> list[Hit]:

@@ -57,6 +57,12 @@ class Hit:
     sparse: float
 
 
+def dense(named: object) -> NDArray[np.float32]:
+    """The dense one of a point's named vectors, as an engine gives them back."""
+    vectors = named if isinstance(named, dict) else {}
+    return np.asarray(vectors[DENSE], dtype=np.float32)
+
+
 class VectorIndex(Protocol):
     """Safe to call from any thread. Raises IndexUnavailable when the engine does not answer."""
 
@@ -74,6 +80,10 @@ class VectorIndex(Protocol):
         ...
 
     def delete(self, chunk_ids: Sequence[str]) -> None: ...
+
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The dense vectors of these chunks, as far as the index holds them. For the sync alone: no reader is asked."""
+        ...
 
     def search(
         self, vector: NDArray[np.float32], text: str, readers: Readers, limit: int = 50

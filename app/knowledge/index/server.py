@@ -80,6 +80,16 @@ class ServerIndex:
             self._ask(lambda: self._client.delete(self._collection, list(chunk_ids), wait=True))
             self._count = self._ask(lambda: self._client.count(self._collection).count)
 
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        if not chunk_ids:
+            return {}
+        found = self._ask(
+            lambda: self._client.retrieve(
+                self._collection, list(chunk_ids), with_payload=False, with_vectors=[layout.DENSE]
+            )
+        )
+        return {str(record.id): layout.dense(record.vector) for record in found}
+
     def search(
         self, vector: NDArray[np.float32], text: str, readers: Readers, limit: int = 50
     ) -> list[Hit]:

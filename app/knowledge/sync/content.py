@@ -2,7 +2,7 @@
 
 For each batch: parse and split what is new, embed it together; then one transaction with documents, readers, chunks,
 failures, outbox, checkpoint and progress; then the index follows. Unchanged content is neither parsed nor embedded, a change
-of readers touches SQL and the index's copy only, and what a listing did not name goes only after that listing was complete.
+of readers touches SQL and the index's copy only, a renamed document keeps its vectors, and what a listing did not name goes only after that listing was complete.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from app.knowledge.ingest.split import embedding_text
 from app.knowledge.sync import store
 from app.knowledge.sync.batch import Batch, Known, Removals, read_known
 from app.knowledge.sync.engine import Engine, Progress
+from app.knowledge.sync.reuse import Reuse
 from app.knowledge.sync.store import Permission, Prepared
 from connectors.contract import (
     Access,
@@ -75,6 +76,7 @@ class ContentRun:
         self._completed = False
         with engine.database.read() as session:
             self._known = read_known(session, row.id)
+        self._reuse = Reuse(engine.database, engine.follower.index, self._known)
         self._removals = Removals(len(self._known), row.removal_share, row.removals_allowed)
         self._looked_between = time.monotonic()
 
@@ -161,11 +163,14 @@ class ContentRun:
         chunks = split(document_id, title, parsed)
         ids = [chunk.id for chunk in chunks]
         present = self._present(ids) if known and not self._again else set()
-        self._batch.embed.update(
-            (chunk.id, embedding_text(title, chunk.heading, chunk.text))
+        texts = {
+            chunk.id: embedding_text(title, chunk.heading, chunk.text)
             for chunk in chunks
             if chunk.id not in present
-        )
+        }
+        reused = {} if known or self._again else self._reuse.vectors(document.version, texts)
+        self._batch.vectors.update(reused)
+        self._batch.embed.update((id, text) for id, text in texts.items() if id not in reused)
         return Prepared(document, document_id, title, parsed.text, chunks, permission)
 
     def _take_access(self, source_id: str, access: Access, data_class: str) -> None:

@@ -46,7 +46,7 @@ class Follower:
 
     def __init__(self, database: Database, index: VectorIndex, embedder: Embedder) -> None:
         self._database = database
-        self._index = index
+        self.index = index
         self._embedder = embedder
         self._one = threading.Lock()
 
@@ -56,7 +56,7 @@ class Follower:
         with self._one:
             while rows := self._next():
                 embedded += self._apply(rows, vectors or {})
-                self._index.flush()
+                self.index.flush()
                 with self._database.write() as session:
                     done = [row.seq for row in rows]
                     session.execute(delete(OutboxRow).where(col(OutboxRow.seq).in_(done)))
@@ -84,7 +84,7 @@ class Follower:
                 return False
             stored = select(func.count()).select_from(ChunkRow)
             chunks = int(session.execute(stored).scalar_one())
-            held = self._index.count()
+            held = self.index.count()
         if held != chunks:
             log.warning("the index is rebuilt", held=held, stored=chunks)
         return held != chunks
@@ -107,9 +107,9 @@ class Follower:
         for document_id in dict.fromkeys(r.document_id for r in rows if r.operation == ACCESS):
             document = documents.get(document_id)
             if document is not None:
-                self._index.set_access(document_id, document.readers, document.data_class)
+                self.index.set_access(document_id, document.readers, document.data_class)
         gone = {c for row in rows if row.operation == DELETE for c in row.chunk_ids} - chunks.keys()
-        self._index.delete(sorted(gone))
+        self.index.delete(sorted(gone))
         return embedded
 
     def _put(
@@ -140,7 +140,7 @@ class Follower:
                     words=bm25_text(document.title, chunk.heading, chunk.text),
                 )
             )
-        self._index.upsert(points)
+        self.index.upsert(points)
         return len(missing)
 
 

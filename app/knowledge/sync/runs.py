@@ -6,9 +6,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from app.db.engine import Database
@@ -16,7 +18,7 @@ from app.db.tables import ConnectorRow, DocumentRow, SyncRequestRow, SyncRunRow
 from app.domain import Json
 from app.errors import InputError, NotFound, SwitchboardError
 from app.identity.groups import Directory
-from app.knowledge.sync import clocks, store
+from app.knowledge.sync import clocks, machine, store
 from app.knowledge.sync.access import GroupsRun, PermissionsRun
 from app.knowledge.sync.batch import Cancelled, Stopping, TooManyRemovals
 from app.knowledge.sync.clocks import ACTIVE, CONTENT, GROUPS
@@ -35,6 +37,8 @@ from connectors.contract import Connector, SourceFault
 log = structlog.get_logger(__name__)
 NEWS = ("access", "changed", "removed", "failed")
 KEPT_RUNS = timedelta(days=14)
+Result = TypeVar("Result")
+INSIST_EVERY_S = 2.0
 INTERRUPTED = ("Switchboard stopped during it.", "The next sync goes on where it stopped.")
 
 
@@ -103,7 +107,7 @@ class Runs:
         if run is None or row is None or run.status not in ACTIVE:
             return
         with self._busy[row.id]:
-            if not self._begin(run_id):
+            if not self._insist(lambda: self._begin(run_id)):
                 self.close(run_id, "cancelled", {}, actor_id=actor_id)
                 return
             if run.scope == CONTENT and run.mode != "refetch":
@@ -117,7 +121,21 @@ class Runs:
         requested = self._requested(row.id, run.scope)
         status, counts, error, fix, detail = self._attempt(run, row, [r for _, r in requested])
         done = [seq for seq, _ in requested] if status == "finished" else []
-        self.close(run_id, status, counts, error, fix, actor_id, detail=detail, done=done)
+        self._insist(
+            lambda: self.close(
+                run_id, status, counts, error, fix, actor_id, detail=detail, done=done
+            )
+        )
+
+    def _insist(self, write: Callable[[], Result]) -> Result:
+        """Repeats what tells how a run stands while the disk is full or the database away: otherwise the run would stand as
+        running until the next start, which settles it too. Ends when Switchboard is being shut down."""
+        while True:
+            try:
+                return write()
+            except DBAPIError as error:
+                if machine.told(error) is None or self._engine.stopping.wait(INSIST_EVERY_S):
+                    raise
 
     def _attempt(
         self, run: SyncRunRow, row: ConnectorRow, requested: list[str]
@@ -140,6 +158,9 @@ class Runs:
         except (SourceFault, SwitchboardError) as error:
             return "failed", None, error.message, error.fix, _cause(error)
         except Exception as error:
+            if (words := machine.told(error)) is not None:
+                log.exception("sync could not be stored", connector=row.id, run=run.id)
+                return "failed", None, *words, type(error).__name__
             # A connector is somebody's code: whatever it raises ends this run, in words, and nothing else.
             log.exception("sync broke", connector=row.id, run=run.id)
             cause = f"The connector broke ({type(error).__name__})."
