@@ -108,6 +108,51 @@ def test_a_folder_is_tested_added_and_its_readers_follow_the_access_file(
     expect(ada.answered().locator(".sb-answer")).not_to_contain_text("barrel")
 
 
+def test_a_source_that_is_away_is_told_in_words_and_can_be_paused_resumed_and_removed(
+    reading_desk: Desk, visit: Visit, tmp_path: Path
+) -> None:
+    folder = tmp_path / "herons"
+    folder.mkdir()
+    (folder / "heron.md").write_text("# Herons\n\nThe heron waits.\n", encoding="utf-8")
+    (folder / "access.toml").write_text(EVERYONE, encoding="utf-8")
+    noor = visit(reading_desk, NOOR, "/connectors")
+    page = noor.page
+    page.get_by_role("button", name="Add a connector").click()
+    form = noor.dialog()
+    choose(form, "Source", "Files · Folder")
+    form.get_by_label("Name").fill("Herons")
+    path = form.get_by_role("textbox", name=re.compile("Folder|Path")).first
+    path.fill(str(folder))
+    path.press("Enter")
+    form.get_by_role("button", name="Add and sync").click()
+    expect(page.locator(".sb-page h1")).to_have_text("Herons")
+    expect(page.get_by_test_id("stMain")).to_contain_text("Documents1")
+    heron = reading_desk.document("heron.md")
+
+    folder.rename(tmp_path / "elsewhere")
+    page.get_by_role("button", name="Sync now").click()
+    state = page.locator(".sb-note", has=page.locator(".sb-red")).first
+    expect(state).to_contain_text(str(folder))
+    expect(state).to_contain_text("There is no folder")
+    ada = visit(reading_desk, ADA, f"/document?id={heron}")
+    expect(ada.page.get_by_test_id("stMain")).to_contain_text("The heron waits.")
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.get_by_role("button", name="Sync now")).to_be_disabled()
+    (tmp_path / "elsewhere").rename(folder)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Up to date.").first).to_be_visible()
+
+    page.get_by_text("Remove", exact=True).last.click()
+    page.get_by_text(re.compile("Remove 'Herons' and its 1 document")).click()
+    page.get_by_role("button", name="Remove this connector").click()
+    expect(page.locator(".sb-table")).to_contain_text("Fernhill Instruments documents")
+    expect(page.locator(".sb-table")).not_to_contain_text("Herons")
+    ada.open(f"/document?id={heron}")
+    expect(ada.page.get_by_role("alert")).to_contain_text("Nothing to show")
+
+
 def test_an_old_citation_of_a_document_that_she_lost_stays_closed(
     reading_desk: Desk, visit: Visit
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_verdict_and_a_comment_are_kept(desk: Desk, open_page: OpenPage) -> No
 def test_stop_is_on_the_page_and_stops(desk: Desk, open_page: OpenPage) -> None:
     """The page that asked is busy following, so another tab stops it."""
     person = desk.people["Ada"]
-    desk.pieces[:] = ["word "] * 20_000
+    desk.pieces[:] = ["word "] * 200_000
     live = desk.services.turns.start(person, None, TRIP)
     deadline = time.monotonic() + 20
     while not live.view().text:

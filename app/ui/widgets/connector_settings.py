@@ -9,6 +9,7 @@ import streamlit as st
 from app.domain import Person
 from app.knowledge.sync import ConnectorKind, ConnectorStatus
 from app.ui.widgets import model_form
+from app.ui.widgets.words import count
 from app.wiring import Services
 
 Do = Callable[[Callable[[Person], object]], None]
@@ -38,7 +39,8 @@ def show(
             "Everything it brought leaves Switchboard: documents, groups and secrets. "
             "Receipts keep their mention of it. The source itself is not touched."
         )
-        sure = st.checkbox(f"Remove '{connector.name}' and its {connector.documents:,} documents")
+        documents = count(connector.documents, "document")
+        sure = st.checkbox(f"Remove '{connector.name}' and its {documents}")
         if st.button("Remove this connector", icon=":material/delete:", disabled=not sure):
             do(lambda who: services.sync.remove(who, connector.id))
 
