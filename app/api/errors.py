@@ -37,6 +37,9 @@ SHAPES: tuple[tuple[type[SwitchboardError], Shape], ...] = (
     (errors.InputError, Shape(400, "invalid_request_error", "invalid_request")),
     (errors.ContextTooLong, Shape(400, "invalid_request_error", "context_length_exceeded")),
     (errors.ModelRefused, Shape(400, "invalid_request_error", "content_filter")),
+    # What OpenAI's clients know as a spent quota: they do not try again by themselves.
+    (errors.OverBudget, Shape(429, "insufficient_quota", "insufficient_quota")),
+    (errors.BudgetUsedUp, Shape(429, "insufficient_quota", "insufficient_quota")),
     (errors.ModelError, Shape(503, "server_error", "model_unavailable")),
     (errors.NoModel, Shape(503, "server_error", "no_model_available")),
     (errors.IndexUnavailable, Shape(503, "server_error", "search_unavailable")),

@@ -29,6 +29,8 @@ EXPECTED = {
     "ModelCredential": 503,
     "ModelRequestError": 503,
     "NoModel": 503,
+    "OverBudget": 429,
+    "BudgetUsedUp": 429,
     "IndexUnavailable": 503,
 }
 
