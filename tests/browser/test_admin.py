@@ -142,11 +142,14 @@ def test_a_source_that_is_away_is_told_in_words_and_can_be_paused_resumed_and_re
     expect(page.get_by_role("button", name="Sync now")).to_be_disabled()
     (tmp_path / "elsewhere").rename(folder)
     page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.get_by_role("button", name="Sync now").click()
     expect(page.get_by_text("Up to date.").first).to_be_visible()
 
     page.get_by_text("Remove", exact=True).last.click()
     page.get_by_text(re.compile("Remove 'Herons' and its 1 document")).click()
     page.get_by_role("button", name="Remove this connector").click()
+    expect(page.locator(".sb-page h1")).to_have_text("Connectors")  # when all it brought is gone
     expect(page.locator(".sb-table")).to_contain_text("Fernhill Instruments documents")
     expect(page.locator(".sb-table")).not_to_contain_text("Herons")
     ada.open(f"/document?id={heron}")

@@ -308,6 +308,17 @@ def test_failed_documents_are_tried_again_alone(house: House) -> None:
     assert house.count(SyncRequestRow) == 0
 
 
+def test_a_sync_that_works_makes_up_for_permissions_that_could_not_be_read(house: House) -> None:
+    house.run()
+    house.world.away = True
+    assert house.run("permissions").status == "failed"
+    assert house.sync.status(house.connector).status == "failing"
+    house.world.away = False
+    house.clock.pass_(seconds=1)
+    assert house.run().status == "finished"
+    assert house.sync.status(house.connector).status == "active"
+
+
 def test_a_failure_of_a_document_that_is_gone_is_forgotten(house: House) -> None:
     house.world.pages["leave"].broken = True
     house.run()

@@ -244,10 +244,15 @@ class Runs:
         """A connector fails while the newest run of any of its clocks did."""
         if row.status in clocks.AT_REST:
             return
-        newest = [
-            run for (owner, _), run in latest_runs(session, row.id).items() if owner == row.id
-        ]
-        statuses = {run.status for run in newest}
+        newest = {
+            scope: run
+            for (owner, scope), run in latest_runs(session, row.id).items()
+            if owner == row.id
+        }
+        permissions = newest.get(clocks.PERMISSIONS)
+        if permissions and _made_up_for(session, row.id, permissions):
+            del newest[clocks.PERMISSIONS]
+        statuses = {run.status for run in newest.values()}
         if "held" in statuses:
             row.status = "held"
         elif "failed" in statuses:
@@ -339,6 +344,17 @@ class Runs:
             return
         if new and self._begin(run_id):
             self._do(run_id, "system")
+
+
+def _made_up_for(session: Session, connector_id: str, run: SyncRunRow) -> bool:
+    """Whether content runs have confirmed every document's readers since this permissions run failed to."""
+    if run.status != "failed":
+        return False
+    checked = col(DocumentRow.permissions_checked_at)
+    unconfirmed = select(col(DocumentRow.id)).where(
+        col(DocumentRow.connector_id) == connector_id, checked <= run.finished_at
+    )
+    return session.execute(unconfirmed.limit(1)).first() is None
 
 
 def _held_words(held: TooManyRemovals) -> tuple[str, str]:
