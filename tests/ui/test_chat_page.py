@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
+import pytest
 from sqlalchemy import update
 from sqlmodel import col
 from streamlit.testing.v1 import AppTest
@@ -122,10 +124,19 @@ def test_a_verdict_and_a_comment_are_kept(desk: Desk, open_page: OpenPage) -> No
     assert (kept.feedback, kept.feedback_comment) == (0, "Too short")
 
 
-def test_stop_is_on_the_page_and_stops(desk: Desk, open_page: OpenPage) -> None:
+def endless() -> Iterator[str]:
+    """A model that goes on until it is stopped, at a reader's pace rather than the machine's."""
+    while True:
+        time.sleep(0.005)
+        yield "word "
+
+
+def test_stop_is_on_the_page_and_stops(
+    desk: Desk, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page that asked is busy following, so another tab stops it."""
     person = desk.people["Ada"]
-    desk.pieces[:] = ["word "] * 200_000
+    monkeypatch.setattr(desk, "pieces", endless())
     live = desk.services.turns.start(person, None, TRIP)
     deadline = time.monotonic() + 20
     while not live.view().text:
