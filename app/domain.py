@@ -138,16 +138,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ModelDecision:
-    """Why a model was chosen, kept as a fallback or left out."""
+    """Why a model was chosen, kept as a fallback or left out; `failing` when only its health spoke against it."""
 
     model: str
     label: str
     allowed: bool
     reason: str
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """`version` is the intent's version of its route, 0 the routing table's file. While one is tried as a canary, `canary` is
+    that version's id and `arm` says which side this question was on."""
+
     intent: str
     model: str
     fallbacks: tuple[str, ...]
@@ -157,6 +161,11 @@ class Route:
     data_class: DataClass
     search: bool
     actions: tuple[str, ...] = ()
+    temperature: float = 0.2
+    max_tokens: int = 800
+    version: int = 0
+    canary: str = ""
+    arm: Literal["", "canary", "baseline"] = ""
 
 
 @dataclass(frozen=True, slots=True)

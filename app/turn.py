@@ -45,6 +45,7 @@ from app.knowledge.search import Search
 from app.prompts import PromptLibrary
 from app.routing import Catalogue, IntentClassifier, RoutingTable, choose
 from app.routing.relay import relay
+from app.routing.swaps import RouteVersions
 
 Result = TypeVar("Result")
 FOLLOW_UP_WORDS = 5
@@ -63,6 +64,7 @@ class Stages:
     embedder: Embedder
     classifier: IntentClassifier
     table: RoutingTable
+    versions: RouteVersions
     search: Search
     catalogue: Catalogue
     policy: Policy
@@ -119,9 +121,10 @@ class Plan:
 def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
     """The blocking stages in one go: each way to the pool and back costs more than choosing a model does."""
     intent, vector = understand(question, stages, draft)
-    if stages.table.entry(intent.name).search:
+    table = stages.versions.table(question.person, stages.table)
+    if table.entry(intent.name).search:
         find(question, vector, stages, draft)
-    route = decide(question, intent, stages, draft)
+    route = decide(question, intent, table, stages, draft)
     prompt = render(question, route, stages, draft)
     return Plan(intent, route, stages.catalogue.card(route.model).label, prompt)
 
@@ -141,11 +144,13 @@ def find(question: Question, vector: NDArray[np.float32], stages: Stages, draft:
     return draft.found
 
 
-def decide(question: Question, intent: Intent, stages: Stages, draft: Draft) -> Route:
+def decide(
+    question: Question, intent: Intent, table: RoutingTable, stages: Stages, draft: Draft
+) -> Route:
     """The route is chosen after retrieval, so that no passage reaches a model that is not cleared for it."""
     classes = [passage.data_class for passage in draft.found.passages]
     draft.route = choose(
-        stages.table,
+        table,
         intent,
         question.person,
         max(classes, default=DataClass.INTERNAL),
@@ -154,6 +159,7 @@ def decide(question: Question, intent: Intent, stages: Stages, draft: Draft) -> 
         stages.policy,
         needs_passages=bool(classes),
     )
+    stages.catalogue.health.chosen(draft.route.model)
     draft.stage("choose")
     return draft.route
 
@@ -174,7 +180,9 @@ async def ask(
     question: Question, route: Route, prompt: Prompt, stages: Stages, draft: Draft
 ) -> AsyncIterator[TextDelta]:
     """Streams from the first model of the route that answers. Raises ModelError or NoModel."""
-    call = ModelCall(prompt, question.text, draft.found.passages)
+    call = ModelCall(
+        prompt, question.text, draft.found.passages, route.max_tokens, route.temperature
+    )
     async for chunk in relay(
         route,
         call,

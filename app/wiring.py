@@ -27,6 +27,8 @@ from app.knowledge.sync import Sync
 from app.prompts import PromptLibrary
 from app.records import Ledger
 from app.routing import Catalogue, IntentClassifier, RoutingTable
+from app.routing.cards import ALIASES
+from app.routing.swaps import CanaryWatch, RouteVersions
 from app.settings import Settings
 from app.turn import Stages
 from app.usage import Reports, RollUps
@@ -51,6 +53,8 @@ class Services:
     sync: Sync
     durable: Durable
     table: RoutingTable
+    versions: RouteVersions
+    canary_watch: CanaryWatch
     classifier: IntentClassifier
     catalogue: Catalogue
     prompts: PromptLibrary
@@ -70,6 +74,7 @@ class Services:
             embedder=self.embedder,
             classifier=self.classifier,
             table=self.table,
+            versions=self.versions,
             search=self.search,
             catalogue=self.catalogue,
             policy=self.policy,
@@ -91,6 +96,7 @@ class Services:
         self.durable.launch()
         self.rollups.start()
         self.budgets.sweep.start()
+        self.canary_watch.start()
         self.sync.start_schedule()
 
     async def stop(self) -> None:
@@ -111,6 +117,7 @@ class Services:
         self.sync.live.close()
         self.rollups.stop()
         self.budgets.sweep.stop()
+        self.canary_watch.stop()
         self.durable.shutdown()
 
 
@@ -154,6 +161,7 @@ def _assemble(
     prompts = PromptLibrary()
     embedder = embedder_later.result()
     catalogue = Catalogue(settings, database, ledger, embedder.documents)
+    versions = RouteVersions(database, ledger, table, RouteNames(catalogue, prompts))
     sync = Sync(database, ledger, index, embedder, identity.directory, durable, settings)
     journal = Journal(database, ledger)
     rollups = RollUps(database)
@@ -170,6 +178,8 @@ def _assemble(
         sync=sync,
         durable=durable,
         table=table,
+        versions=versions,
+        canary_watch=CanaryWatch(database, versions),
         classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),
         catalogue=catalogue,
         prompts=prompts,
@@ -183,6 +193,23 @@ def _assemble(
         pool=pool,
         folder=folder,
     )
+
+
+@dataclass(frozen=True)
+class RouteNames:
+    """What a version of a route may name: the catalogue's models and aliases, the prompts and their versions."""
+
+    catalogue: Catalogue
+    library: PromptLibrary
+
+    def models(self) -> list[str]:
+        return [*ALIASES, *(card.id for card in self.catalogue.cards() if card.id not in ALIASES)]
+
+    def prompts(self) -> list[str]:
+        pinned = (
+            f"{v.name}@{v.version}" for found in self.library.versions.values() for v in found
+        )
+        return [*self.library.versions, *pinned]
 
 
 class _Current:

@@ -15,7 +15,7 @@ from app.chat.statements import statements
 from app.chat.store import NO_CHAT, owned_turn, title_of
 from app.chat.views import offer_json, receipt_json
 from app.db import Database
-from app.db.tables import TurnRow
+from app.db.tables import RouteOutcomeRow, TurnRow
 from app.db.types import new_id
 from app.domain import Exchange, Offer, Person, Question, Receipt, now
 from app.draft import Draft
@@ -140,6 +140,8 @@ class Journal:
                 reason=route.reason,
                 left_out={d.model: d.reason for d in route.decisions if not d.allowed},
                 data_class=route.data_class.label,
+                version=route.version,
+                arm=route.arm,
             )
         ]
         if draft.found.searched:
@@ -151,7 +153,14 @@ class Journal:
                     withheld=draft.found.withheld,
                 )
             )
-        self._ledger.record(*events)
+        with self._database.write() as session:
+            if route.arm:
+                session.add(
+                    RouteOutcomeRow(
+                        turn_id=question.turn_id, canary_id=route.canary, arm=route.arm, at=now()
+                    )
+                )
+            self._ledger.append(session, *events)
 
     def progress(self, turn_id: str, text: str) -> None:
         """Keeps what has arrived, and shows that this process is alive."""

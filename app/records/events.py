@@ -66,6 +66,8 @@ class RouteChosen(EventBody):
     reason: str
     left_out: dict[str, str]
     data_class: str
+    version: int = 0
+    arm: str = ""
 
 
 class SearchDone(EventBody):
@@ -180,6 +182,19 @@ class ModelChanged(EventBody):
     change: dict[str, Any]
 
 
+class RouteChanged(EventBody):
+    """A step in the life of a version of an intent's route; `subject` is the version's id."""
+
+    type: Literal["route_changed"] = "route_changed"
+    change: Literal[
+        "drafted", "discarded", "canary_started", "canary_stopped", "published", "rolled_back"
+    ]
+    intent: str
+    version: int
+    reason: str = ""
+    values: dict[str, Any] = Field(default_factory=dict)
+
+
 class KeyCreated(EventBody):
     type: Literal["key_created"] = "key_created"
     person: str
@@ -273,6 +288,7 @@ Event = Annotated[
     | SyncDone
     | PreviewedAs
     | ModelChanged
+    | RouteChanged
     | KeyCreated
     | KeyRevoked
     | UsageRead

@@ -51,7 +51,7 @@ def choose(
     *,
     prompt_tokens: int = 0,
 ) -> Route:
-    """The route of one question. `wish` is a model id picked by hand, or None or "auto"; `needs_passages` says that the
+    """The route of one question; asking changes nothing. `wish` is a model id picked by hand, or None or "auto"; `needs_passages` says that the
     answer rests on passages; `prompt_tokens` is what is known of the prompt's length.
 
     Raises NoModel, with a reason for each model, when none may and can answer.
@@ -63,7 +63,6 @@ def choose(
     allowed = [decision for decision in decisions if decision.allowed]
     if not allowed:
         raise _nothing(entry, decisions)
-    catalogue.health.chosen(allowed[0].model)
     return Route(
         intent=entry.name,
         model=allowed[0].model,
@@ -74,6 +73,11 @@ def choose(
         data_class=data_class,
         search=entry.search,
         actions=entry.actions,
+        temperature=entry.temperature,
+        max_tokens=entry.max_tokens,
+        version=entry.version,
+        canary=entry.canary,
+        arm=entry.arm,
     )
 
 
@@ -103,7 +107,8 @@ def _listed(asked: _Asked, picked: str | None) -> Iterator[ModelDecision]:
             seen.add(card.id)
             problem = _objection(card, asked)
             fits = f"cleared for {asked.data_class.label} data, allowed and healthy"
-            yield ModelDecision(card.id, card.label, not problem, problem or fits)
+            failing = bool(problem) and problem == asked.catalogue.health.objection(card.id)
+            yield ModelDecision(card.id, card.label, not problem, problem or fits, failing)
 
 
 def _objection(card: ModelCard, asked: _Asked) -> str:

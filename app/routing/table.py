@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +28,11 @@ class RouteEntry(BaseModel):
     actions: tuple[str, ...] = ()
     examples: tuple[str, ...] = Field(min_length=3)
     threshold: float | None = Field(None, ge=0, le=1)
+    temperature: float = Field(0.2, ge=0, le=2)
+    max_tokens: int = Field(800, ge=16, le=32_000)
+    version: int = Field(0, description="0 is this file's; admins publish others (swaps/).")
+    canary: str = Field("", description="The version that is being tried, while one is.")
+    arm: Literal["", "canary", "baseline"] = ""
 
 
 class _File(BaseModel):

@@ -26,6 +26,7 @@ from app.db.tables.knowledge import (
     SyncRequestRow,
     SyncRunRow,
 )
+from app.db.tables.swaps import RouteOutcomeRow, RouteVersionRow
 from app.db.tables.work import (
     ActionRequestRow,
     ChainHeadRow,
@@ -60,6 +61,8 @@ __all__ = [
     "PersonPrincipalRow",
     "PersonRow",
     "ReaderChangeRow",
+    "RouteOutcomeRow",
+    "RouteVersionRow",
     "SecretRow",
     "SessionRow",
     "SyncFailureRow",

@@ -107,11 +107,22 @@ def _intent_rows(intent: Intent | None) -> Iterable[tuple[str, str]]:
     )
 
 
+def _route_words(route: Route) -> str:
+    version = f"version {route.version}" if route.version else "as delivered"
+    tried = {
+        "canary": "a canary: some people are answered this way before everybody is",
+        "baseline": "while another version is tried by some people",
+    }
+    return f"{version}<small>{tried.get(route.arm, 'published by an admin')}</small>"
+
+
 def _model_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
     route: Route | None = receipt.route
     if route is None:
         return
     yield "Model", f"<b>{text(model_label(receipt))}</b><small>{text(route.reason)}</small>"
+    if route.version or route.arm:
+        yield "Route", _route_words(route)
     failed = [a for a in receipt.attempts if not a.allowed]
     if failed:
         lines = "".join(f"<li>{text(a.label)}: {text(a.reason)}</li>" for a in failed)

@@ -1,0 +1,45 @@
+"""Versions of an intent's route, and which version answered while two were compared."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from app.db.types import UtcDateTime, new_id
+from app.domain import now
+
+
+class RouteVersionRow(SQLModel, table=True):
+    """`status`: draft, canary, published, retired, rolled_back, discarded. Once it is no draft its content stays as it is."""
+
+    __tablename__ = "route_version"
+    __table_args__ = (UniqueConstraint("intent", "number"),)
+
+    id: str = Field(default_factory=lambda: new_id("route"), primary_key=True)
+    intent: str = Field(index=True)
+    number: int = Field(description="From 1; the routing table's file is 0.")
+    status: str = Field(default="draft", index=True)
+    models: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    prompt: str = Field(description="A prompt's name; `name@v1` pins a version.")
+    temperature: float
+    max_tokens: int
+    share: float = Field(default=0.0, description="Of people, while it is a canary; 0 to 1.")
+    note: str = Field(default="", description="Why it ended, in words.")
+    created_by: str = ""
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    canary_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    published_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RouteOutcomeRow(SQLModel, table=True):
+    """A turn that was answered while its intent had a canary. `arm`: canary or baseline."""
+
+    __tablename__ = "route_outcome"
+
+    turn_id: str = Field(primary_key=True)
+    canary_id: str = Field(index=True, description="The version that was being tried at the time.")
+    arm: str
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

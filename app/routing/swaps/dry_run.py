@@ -1,0 +1,159 @@
+"""What a draft would have done with the questions of the last week. No model is called, and no text is shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from app.db import Database
+from app.db.tables import RouteVersionRow, TurnRow
+from app.domain import DataClass, Intent, Person, Usage, now
+from app.errors import NoModel
+from app.routing.catalogue import Catalogue
+from app.routing.choice import ModelPolicy, choose
+from app.routing.swaps.versions import RouteVersions
+from app.routing.table import RoutingTable
+
+WEEK = timedelta(days=7)
+MOST = 2_000
+REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """So many questions would go from one model to another; `refused` stands for no model."""
+
+    before: str
+    after: str
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Costs are US dollars, of the tokens that were used then at the prices of now. `left_out` counts, for each model and
+    reason, the questions for which the draft would leave it out though it names it."""
+
+    questions: int
+    same: int
+    moves: tuple[Move, ...]
+    refused_before: int
+    refused_after: int
+    cost_before: float
+    cost_after: float
+    left_out: tuple[tuple[str, str, int], ...]
+    since: datetime
+
+    @property
+    def differ(self) -> int:
+        return self.questions - self.same
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a dry run asks. `person` gives who asked as they are now, None for somebody who has left."""
+
+    database: Database
+    table: RoutingTable
+    versions: RouteVersions
+    catalogue: Catalogue
+    policy: ModelPolicy
+    person: Callable[[str], Person | None]
+    clock: Callable[[], datetime] = now
+
+
+def dry_run(world: World, version: RouteVersionRow) -> DryRun:
+    """Chooses anew, with today's people, rules, prices and health, for each question of the version's intent of the last week
+    (the newest 2,000), once as routes are now and once as they would be."""
+    since = world.clock() - WEEK
+    now_table = world.versions.with_version(world.table, _as_it_is(world, version))
+    then_table = world.versions.with_version(world.table, version)
+    moves: Counter[tuple[str, str]] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
+    cost_before = cost_after = 0.0
+    people: dict[str, Person | None] = {}
+    for row in _questions(world.database, version.intent, since):
+        if row.person_id not in people:
+            people[row.person_id] = world.person(row.person_id)
+        person = people[row.person_id]
+        if person is None:
+            continue
+        before, _ = _choose(world, now_table, row, person)
+        after, reasons = _choose(world, then_table, row, person)
+        moves[before, after] += 1
+        left_out.update(reasons.items())
+        cost_before += _cost(world.catalogue, before, row)
+        cost_after += _cost(world.catalogue, after, row)
+    return DryRun(
+        questions=moves.total(),
+        same=sum(count for (a, b), count in moves.items() if a == b),
+        moves=tuple(Move(a, b, n) for (a, b), n in moves.most_common() if a != b),
+        refused_before=sum(n for (a, _), n in moves.items() if a == REFUSED),
+        refused_after=sum(n for (_, b), n in moves.items() if b == REFUSED),
+        cost_before=round(cost_before, 6),
+        cost_after=round(cost_after, 6),
+        left_out=tuple((model, why, n) for (model, why), n in left_out.most_common()),
+        since=since,
+    )
+
+
+def _as_it_is(world: World, version: RouteVersionRow) -> RouteVersionRow:
+    entry = world.versions.entry(version.intent)
+    return RouteVersionRow(
+        intent=entry.name,
+        number=entry.version,
+        models=list(entry.models),
+        prompt=entry.prompt,
+        temperature=entry.temperature,
+        max_tokens=entry.max_tokens,
+    )
+
+
+def _questions(database: Database, intent: str, since: datetime) -> list[TurnRow]:
+    with database.read() as session:
+        return list(
+            session.execute(
+                select(TurnRow)
+                .where(
+                    col(TurnRow.intent) == intent,
+                    col(TurnRow.started_at) >= since,
+                    col(TurnRow.status) != "running",
+                )
+                .order_by(col(TurnRow.started_at).desc())
+                .limit(MOST)
+            ).scalars()
+        )
+
+
+def _choose(
+    world: World, table: RoutingTable, row: TurnRow, person: Person
+) -> tuple[str, dict[str, str]]:
+    """The model, or `refused`, and why others that the table names were left out."""
+    stored = row.receipt.get("route") or {}
+    passages = row.receipt.get("passages") or []
+    intent = Intent(row.intent, row.intent, 1.0, "", 0.0)
+    try:
+        route = choose(
+            table,
+            intent,
+            person,
+            DataClass(stored.get("data_class", DataClass.INTERNAL)),
+            row.model_wish,
+            world.catalogue,
+            world.policy,
+            needs_passages=bool(passages),
+            prompt_tokens=int((row.receipt.get("usage") or {}).get("prompt_tokens") or 0),
+        )
+    except NoModel as error:
+        return REFUSED, error.reasons
+    return route.model, {d.label: d.reason for d in route.decisions if not d.allowed}
+
+
+def _cost(catalogue: Catalogue, model: str, row: TurnRow) -> float:
+    used = row.receipt.get("usage") or {}
+    tokens = Usage(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0))
+    return 0.0 if model == REFUSED else catalogue.cost(model, tokens)

@@ -1,0 +1,360 @@
+"""Versions of an intent's route: drafted, tried by a share of people, published, rolled back. Each step is recorded.
+
+The routing table's file is version 0. What is published here stands in its place; a canary stands there for those people
+whose hash falls into its share, the same people at every question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col
+
+from app.db import Database
+from app.db.tables import RouteVersionRow
+from app.domain import Person, now
+from app.errors import InputError, NotFound
+from app.records import Ledger
+from app.records.events import RouteChanged
+from app.routing.table import RouteEntry, RoutingTable
+
+REREAD_S = 5.0
+OPEN = ("draft", "canary")
+Step = Literal[
+    "drafted", "discarded", "canary_started", "canary_stopped", "published", "rolled_back"
+]
+
+
+class Names(Protocol):
+    """What may be named in a draft."""
+
+    def models(self) -> Sequence[str]: ...
+
+    def prompts(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a version says. `models` in order of preference; `prompt` may pin a version (`grounded@v1`)."""
+
+    models: tuple[str, ...]
+    prompt: str
+    temperature: float = 0.2
+    max_tokens: int = 800
+
+
+class RouteVersions:
+    """Thread-safe. A change made by another process is seen within five seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        table: RoutingTable,
+        names: Names,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._table = table
+        self._names = names
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._live: dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]] = {}
+        self._read_at: float | None = None
+        self._tables: dict[tuple[str, ...], RoutingTable] = {}
+
+    # Looking.
+
+    def table(self, person: Person, base: RoutingTable | None = None) -> RoutingTable:
+        """The routing table as it is for this person now."""
+        base = base or self._table
+        live = self._current()
+        if not live:
+            return base
+        chosen = {
+            intent: _pick(published, canary, person.id)
+            for intent, (published, canary) in live.items()
+        }
+        key = (str(id(base)), *(f"{i}:{r.id if r else 0}:{a}" for i, (r, a) in chosen.items()))
+        with self._lock:
+            if key not in self._tables:
+                entries = tuple(_laid_over(e, live, chosen) for e in base.entries)
+                self._tables[key] = RoutingTable(entries, base.threshold, base.suggestions)
+            return self._tables[key]
+
+    def with_version(self, base: RoutingTable, row: RouteVersionRow) -> RoutingTable:
+        """The table as it would be for everybody if this version were published."""
+        entries = tuple(_applied(e, row) if e.name == row.intent else e for e in base.entries)
+        return RoutingTable(entries, base.threshold, base.suggestions)
+
+    def entry(self, intent: str) -> RouteEntry:
+        """As it is for people outside any canary. Raises NotFound for an unknown intent."""
+        entry = next((e for e in self._table.entries if e.name == intent), None)
+        if entry is None:
+            raise NotFound(f"There is no intent '{intent}'.", fix="Choose one from the list.")
+        published, _ = self._current().get(intent, (None, None))
+        return _applied(entry, published) if published else entry
+
+    def history(self, intent: str) -> list[RouteVersionRow]:
+        """Newest first."""
+        with self._database.read() as session:
+            return list(
+                session.execute(
+                    select(RouteVersionRow)
+                    .where(col(RouteVersionRow.intent) == intent)
+                    .order_by(col(RouteVersionRow.number).desc())
+                ).scalars()
+            )
+
+    def open_version(self, intent: str) -> RouteVersionRow | None:
+        """The draft or canary of an intent; there is one at most."""
+        return next((row for row in self.history(intent) if row.status in OPEN), None)
+
+    def canaries(self) -> list[RouteVersionRow]:
+        return [canary for _, canary in self._current().values() if canary is not None]
+
+    def get(self, version_id: str) -> RouteVersionRow:
+        with self._database.read() as session:
+            return _existing(session, version_id)
+
+    # Changing. The caller has asked Policy.administer.
+
+    def draft(self, actor: Person, intent: str, draft: Draft) -> RouteVersionRow:
+        """Makes the intent's draft, or changes the one there is. Raises NotFound, and InputError for names that do not exist,
+        while a canary runs, or when another admin drafted at the same moment."""
+        self.entry(intent)
+        self._check(draft)
+        try:
+            return self._drafted(actor, intent, draft)
+        except IntegrityError:
+            raise InputError(
+                "Somebody else drafted this route at the same moment.", fix="Reload the page."
+            ) from None
+
+    def _drafted(self, actor: Person, intent: str, draft: Draft) -> RouteVersionRow:
+        with self._database.write() as session:
+            row = _open(session, intent)
+            if row is not None and row.status == "canary":
+                raise InputError(
+                    "A canary of this intent is running.", fix="Stop or publish it first."
+                )
+            if row is None:
+                row = RouteVersionRow(
+                    intent=intent,
+                    number=_next_number(session, intent),
+                    models=[],
+                    prompt="",
+                    temperature=0,
+                    max_tokens=0,
+                    created_by=actor.id,
+                    created_at=self._clock(),
+                )
+            row.models, row.prompt = list(draft.models), draft.prompt
+            row.temperature, row.max_tokens = draft.temperature, draft.max_tokens
+            return self._step(session, row, "drafted", actor.id)
+
+    def discard(self, actor: Person, version_id: str) -> None:
+        """Raises InputError for what is no draft any more."""
+        with self._database.write() as session:
+            row = _existing(session, version_id)
+            _expect(row, "draft")
+            row.status, row.ended_at = "discarded", self._clock()
+            self._step(session, row, "discarded", actor.id)
+
+    def start_canary(self, actor: Person, version_id: str, share: float) -> None:
+        """`share` of people, 0 to 1, answered by this version from now on. Raises InputError."""
+        if not 0 < share < 1:
+            raise InputError("A canary is for more than nobody and fewer than everybody.")
+        with self._database.write() as session:
+            row = _existing(session, version_id)
+            _expect(row, "draft")
+            row.status, row.share, row.canary_since = "canary", share, self._clock()
+            self._step(session, row, "canary_started", actor.id)
+
+    def stop_canary(self, actor: Person, version_id: str) -> None:
+        """Back to a draft. Raises InputError for what is no canary."""
+        with self._database.write() as session:
+            row = _existing(session, version_id)
+            _expect(row, "canary")
+            row.status, row.share = "draft", 0.0
+            self._step(session, row, "canary_stopped", actor.id)
+
+    def publish(self, actor: Person, version_id: str) -> None:
+        """For everybody from the next question on. Raises InputError for what is neither draft nor canary."""
+        with self._database.write() as session:
+            row = _existing(session, version_id)
+            _expect(row, *OPEN)
+            for before in _with_status(session, row.intent, "published"):
+                before.status, before.ended_at = "retired", self._clock()
+                session.add(before)
+            row.status, row.share, row.published_at = "published", 0.0, self._clock()
+            self._step(session, row, "published", actor.id)
+
+    def roll_back(self, actor_id: str, version_id: str, reason: str) -> None:
+        """A canary ends at once; a published version gives way to the one before it. `actor_id` is `system` for the guard.
+
+        Raises InputError for a version that is not in use; harmless to repeat for one that was rolled back already.
+        """
+        with self._database.write() as session:
+            row = _existing(session, version_id)
+            if row.status == "rolled_back":
+                return
+            _expect(row, "canary", "published")
+            if row.status == "published":
+                self._restore_before(session, row)
+            row.status, row.note, row.ended_at, row.share = (
+                "rolled_back",
+                reason,
+                self._clock(),
+                0.0,
+            )
+            self._step(session, row, "rolled_back", actor_id, reason)
+
+    def _restore_before(self, session: Session, row: RouteVersionRow) -> None:
+        earlier = [r for r in _with_status(session, row.intent, "retired") if r.published_at]
+        if earlier:
+            last = max(earlier, key=lambda r: r.published_at or r.created_at)
+            last.status, last.ended_at = "published", None
+            session.add(last)
+
+    def _check(self, draft: Draft) -> None:
+        unknown = [name for name in draft.models if name not in self._names.models()]
+        if not draft.models or unknown:
+            raise InputError(
+                f"There is no model {', '.join(unknown)}."
+                if unknown
+                else "A route needs at least one model.",
+                fix="Choose models from the list.",
+            )
+        if draft.prompt not in self._names.prompts():
+            raise InputError(f"There is no prompt '{draft.prompt}'.", fix="Choose one of the list.")
+        if not (0 <= draft.temperature <= 2 and 16 <= draft.max_tokens <= 32_000):
+            raise InputError("Temperature is 0 to 2, the longest answer 16 to 32,000 tokens.")
+
+    def _step(
+        self, session: Session, row: RouteVersionRow, change: Step, actor: str, reason: str = ""
+    ) -> RouteVersionRow:
+        session.add(row)
+        self._ledger.append(
+            session,
+            RouteChanged(
+                actor=actor,
+                subject=row.id,
+                change=change,
+                intent=row.intent,
+                version=row.number,
+                reason=reason,
+                values={
+                    "models": row.models,
+                    "prompt": row.prompt,
+                    "temperature": row.temperature,
+                    "max_tokens": row.max_tokens,
+                    "share": row.share,
+                },
+            ),
+        )
+        self._read_at = None
+        return row
+
+    def _current(self) -> dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]]:
+        """Published and canary by intent, for intents that have either."""
+        at = time.monotonic()
+        if self._read_at is None or at - self._read_at > REREAD_S:
+            with self._database.read() as session:
+                rows = session.execute(
+                    select(RouteVersionRow).where(
+                        col(RouteVersionRow.status).in_(("published", "canary"))
+                    )
+                ).scalars()
+                found: dict[str, dict[str, RouteVersionRow]] = {}
+                for row in rows:
+                    found.setdefault(row.intent, {})[row.status] = row
+            with self._lock:
+                self._live = {i: (r.get("published"), r.get("canary")) for i, r in found.items()}
+                self._tables.clear()
+                self._read_at = at
+        return self._live
+
+
+def in_canary(person_id: str, version_id: str, share: float) -> bool:
+    """Sticky: the same person is always on the same side of one canary, and sides of two canaries are independent."""
+    digest = hashlib.sha256(f"{version_id}:{person_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64 < share
+
+
+def _pick(
+    published: RouteVersionRow | None, canary: RouteVersionRow | None, person_id: str
+) -> tuple[RouteVersionRow | None, str]:
+    if canary is None:
+        return published, ""
+    if in_canary(person_id, canary.id, canary.share):
+        return canary, "canary"
+    return published, "baseline"
+
+
+def _laid_over(
+    entry: RouteEntry,
+    live: dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]],
+    chosen: dict[str, tuple[RouteVersionRow | None, str]],
+) -> RouteEntry:
+    row, arm = chosen.get(entry.name, (None, ""))
+    changed = _applied(entry, row) if row else entry
+    canary = live.get(entry.name, (None, None))[1]
+    return changed.model_copy(update={"arm": arm, "canary": canary.id}) if canary else changed
+
+
+def _applied(entry: RouteEntry, row: RouteVersionRow) -> RouteEntry:
+    return entry.model_copy(
+        update={
+            "models": tuple(row.models),
+            "prompt": row.prompt,
+            "temperature": row.temperature,
+            "max_tokens": row.max_tokens,
+            "version": row.number,
+        }
+    )
+
+
+def _existing(session: Session, version_id: str) -> RouteVersionRow:
+    row = session.get(RouteVersionRow, version_id)
+    if row is None:
+        raise NotFound("There is no such version.", fix="Go back to the list of routes.")
+    return row
+
+
+def _with_status(session: Session, intent: str, *statuses: str) -> list[RouteVersionRow]:
+    return list(
+        session.execute(
+            select(RouteVersionRow).where(
+                col(RouteVersionRow.intent) == intent, col(RouteVersionRow.status).in_(statuses)
+            )
+        ).scalars()
+    )
+
+
+def _open(session: Session, intent: str) -> RouteVersionRow | None:
+    return next(iter(_with_status(session, intent, *OPEN)), None)
+
+
+def _next_number(session: Session, intent: str) -> int:
+    last = session.execute(
+        select(func.max(col(RouteVersionRow.number))).where(col(RouteVersionRow.intent) == intent)
+    ).scalar()
+    return (last or 0) + 1
+
+
+def _expect(row: RouteVersionRow, *statuses: str) -> None:
+    if row.status not in statuses:
+        raise InputError(
+            f"Version {row.number} is {row.status.replace('_', ' ')} now.",
+            fix="Reload the page to see what changed.",
+        )
