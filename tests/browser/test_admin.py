@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.desk import Desk
-from tests.browser.visitor import ADA, NOOR, choose, press
+from tests.browser.visitor import ADA, NOOR, choose, heading, press
 
 PHRASE = "The spare key to the otter pen hangs behind the third barrel."
 QUESTION = "Where does the spare key to the otter pen hang?"
@@ -68,7 +68,7 @@ def test_a_folder_is_tested_added_and_its_readers_follow_the_access_file(
     expect(form.locator(".sb-table")).to_contain_text("everyone")
     form.get_by_role("button", name="Add and sync").click()
 
-    expect(page.locator(".sb-page h1")).to_have_text("Otters")
+    expect(heading(page, "Otters")).to_be_visible()
     failures = page.locator(".sb-table", has_text="What went wrong")
     expect(failures).to_contain_text("torn.pdf")  # by itself, when the sync is over
     expect(page.get_by_test_id("stMain")).to_contain_text("Documents1")
@@ -125,7 +125,7 @@ def test_a_source_that_is_away_is_told_in_words_and_can_be_paused_resumed_and_re
     path.fill(str(folder))
     path.press("Enter")
     form.get_by_role("button", name="Add and sync").click()
-    expect(page.locator(".sb-page h1")).to_have_text("Herons")
+    expect(heading(page, "Herons")).to_be_visible()
     expect(page.get_by_test_id("stMain")).to_contain_text("Documents1")
     heron = reading_desk.document("heron.md")
 
@@ -149,7 +149,8 @@ def test_a_source_that_is_away_is_told_in_words_and_can_be_paused_resumed_and_re
     page.get_by_text("Remove", exact=True).last.click()
     page.get_by_text(re.compile("Remove 'Herons' and its 1 document")).click()
     page.get_by_role("button", name="Remove this connector").click()
-    expect(page.locator(".sb-page h1")).to_have_text("Connectors")  # when all it brought is gone
+    expect(heading(page, "Connectors")).to_be_visible()  # when all it brought is gone
+    expect(heading(page, "Herons")).to_have_count(0)
     expect(page.locator(".sb-table")).to_contain_text("Fernhill Instruments documents")
     expect(page.locator(".sb-table")).not_to_contain_text("Herons")
     ada.open(f"/document?id={heron}")

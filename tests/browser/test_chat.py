@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import TOKENS, Visit
 from tests.browser.desk import Desk, model_stats, until
-from tests.browser.visitor import ADA, TOM, Visitor, chat_input, choose, growing, sign_in
+from tests.browser.visitor import ADA, TOM, Visitor, chat_input, choose, growing, heading, sign_in
 
 TRIP = "How do I book a trip to Lyon for two nights?"
 LAST_WORDS = re.compile(r"The policy says so in\s+1\s*\.")
@@ -63,7 +63,7 @@ def test_a_citation_opens_its_passage_and_the_document(desk: Desk, visit: Visit)
     expect(box.locator("time.sb-ago").last).to_have_attribute("title", re.compile(r"\d\d:\d\d"))
     box.get_by_role("link", name="Open the document").click()
     ada.page.wait_for_url("**/document?id=*")
-    expect(ada.page.locator(".sb-page h1")).to_have_text("Travel policy")
+    expect(heading(ada.page, "Travel policy")).to_be_visible()
     expect(ada.page.get_by_test_id("stMain")).to_contain_text("travel@fernhill.example")
 
 

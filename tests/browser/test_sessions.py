@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from tests.bench.processes import free_port
 from tests.browser.conftest import Visit
 from tests.browser.desk import Desk, running_desk, until
-from tests.browser.visitor import ADA, NOOR, chat_input, growing, open_context, sign_in
+from tests.browser.visitor import ADA, NOOR, chat_input, growing, heading, open_context, sign_in
 
 HANNAH = "hannah.whitcombe@fernhill.example"
 
@@ -19,7 +19,7 @@ HANNAH = "hannah.whitcombe@fernhill.example"
 def test_signing_out_in_one_tab_ends_the_other(desk: Desk, visit: Visit) -> None:
     ada = visit(desk)
     sign_in(ada, ADA, "/requests")
-    expect(ada.page.locator(".sb-page h1")).to_have_text("My requests")  # where she wanted to go
+    expect(heading(ada.page, "My requests")).to_be_visible()  # where she wanted to go
     second = ada.tab("/")
     box = chat_input(second)
     expect(box).to_be_visible()

@@ -391,7 +391,8 @@ class ModelServer:
 
 
 async def _until_gone(reader: asyncio.StreamReader) -> None:
-    while not reader.at_eof():
+    """A client that closes with bytes unread resets the connection: that is an exception, not an end of file."""
+    while not reader.at_eof() and reader.exception() is None:
         await asyncio.sleep(0.002)
 
 
