@@ -16,7 +16,7 @@ PAGE = 500
 
 
 class Counting:
-    """Off until `start`. Until everything is counted `weights` is None, and the engine counts instead: slower, the same.
+    """Off until `start`. Until everything is counted `weights` and `total` are None, and the engine counts instead: slower, the same.
 
     `writing` is held by whoever changes the engine and calls `put`, `set_audience` or `delete`, and here for each page that
     is read, so that no page undoes a newer change.
@@ -43,6 +43,12 @@ class Counting:
         if self._rarity is None or not self._complete.is_set():
             return None
         return self._rarity.weights(words, audiences)
+
+    def total(self, audiences: tuple[int, ...]) -> int | None:
+        """Chunks with these audiences."""
+        if self._rarity is None or not self._complete.is_set():
+            return None
+        return self._rarity.total(audiences)
 
     def put(self, chunks: Sequence[Counted]) -> None:
         if self._rarity is not None:

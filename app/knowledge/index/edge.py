@@ -96,7 +96,7 @@ class EdgeIndex:
             must=[edge.FieldCondition(layout.AUDIENCE, match=edge.MatchAny(list(audiences)))]
         )
         try:
-            requests = [self._nearest(vector, permitted, limit)]
+            requests = [self._nearest(vector, permitted, audiences, limit)]
             if (worded := self._worded(text, permitted, audiences, limit)) is not None:
                 requests.append(worded)
             answers = self._shard.query_batch(edge.QueryBatchRequest(requests))
@@ -127,11 +127,15 @@ class EdgeIndex:
             self._lock.close()
 
     def _nearest(
-        self, vector: NDArray[np.float32], permitted: edge.Filter, limit: int
+        self,
+        vector: NDArray[np.float32],
+        permitted: edge.Filter,
+        audiences: tuple[int, ...],
+        limit: int,
     ) -> edge.QueryRequest:
         params = (
             edge.SearchParams(exact=True)
-            if self._few(permitted)
+            if self._few(permitted, audiences)
             else edge.SearchParams(
                 hnsw_ef=self._strategy.ef,
                 acorn=edge.AcornSearchParams(enable=True, max_selectivity=1.0),
@@ -143,10 +147,12 @@ class EdgeIndex:
         query = edge.Query.Nearest(vector.tolist(), using=layout.DENSE)
         return edge.QueryRequest(limit=limit, query=query, filter=permitted, params=params)
 
-    def _few(self, permitted: edge.Filter) -> bool:
+    def _few(self, permitted: edge.Filter, audiences: tuple[int, ...]) -> bool:
         if self._count < self._strategy.graph_from:
             return True
-        left = self._shard.count(edge.CountRequest(exact=False, filter=permitted))
+        left = self.counting.total(audiences)
+        if left is None:
+            left = self._shard.count(edge.CountRequest(exact=False, filter=permitted))
         return left <= self._strategy.exact_up_to
 
     def _worded(
