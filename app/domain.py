@@ -71,10 +71,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One earlier question and answer of the conversation."""
+    """One earlier question and answer of the conversation. `data_class` is the class of what that answer was made from."""
 
     question: str
     answer: str
+    data_class: DataClass = DataClass.INTERNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,26 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """What was done so that nothing went to a model above its clearance or its context: kinds, classes and counts, no values.
+
+    `found` and `masked` count by kind what the question and the conversation hold and what the answering model saw as a
+    placeholder; `dropped` counts passages by data class, `forgotten` earlier exchanges, `trimmed` what did not fit."""
+
+    question_class: DataClass
+    found: Mapping[str, int]
+    masked: Mapping[str, int]
+    dropped: Mapping[str, int]
+    forgotten: int = 0
+    trimmed: int = 0
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.found or self.dropped or self.forgotten or self.trimmed)
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What happened, for the reader of the answer and for the auditor. `id` is the turn's."""
 
@@ -245,6 +266,7 @@ class Receipt:
     stages: tuple[Stage, ...]
     first_token_ms: float | None = None
     total_ms: float = 0.0
+    protection: Protection | None = None
 
 
 # What a turn yields. The page, the API and the tests all read this stream.
@@ -306,14 +328,27 @@ TurnEvent = Progress | Routed | Found | TextDelta | Offered | Finished | Stopped
 
 
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """The words of a call with placeholders for values that not every model may see. `marks` is value to placeholder."""
+
+    prompt: Prompt
+    question: str
+    data_class: DataClass
+    marks: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One request to a model. `question` and `passages` are for adapters that read them directly (the extractive reader)."""
+    """One request to a model. `question` and `passages` are for adapters that read them directly (the extractive reader).
+    `data_class` is that of the words; a model that is not cleared for it gets `masked`, or nothing (app.routing.gate)."""
 
     prompt: Prompt
     question: str
     passages: Sequence[Passage] = ()
     max_tokens: int = 800
     temperature: float = 0.2
+    data_class: DataClass = DataClass.RESTRICTED
+    masked: Masked | None = None
 
 
 @dataclass(frozen=True, slots=True)

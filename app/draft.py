@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from app.access.sensitive import Placeholders, Screening
 from app.domain import (
     DataClass,
     Finished,
     Found,
     Intent,
+    ModelCall,
     ModelDecision,
     Prompt,
+    Protection,
     Receipt,
     Route,
     Stage,
     Usage,
 )
+from app.routing import Fitted, form_for
 from app.routing.relay import Attempt
 
 
@@ -29,6 +33,11 @@ class Draft:
     intent: Intent | None = None
     route: Route | None = None
     found: Found = field(default_factory=lambda: Found(searched=False))
+    screening: Screening | None = None
+    fitted: Fitted | None = None
+    call: ModelCall | None = None
+    clearances: dict[str, DataClass] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
     prompt: Prompt | None = None
     attempts: list[Attempt] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
@@ -42,6 +51,43 @@ class Draft:
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+    @property
+    def placeholders(self) -> Placeholders:
+        return self.screening.placeholders if self.screening else Placeholders()
+
+    def sent(self, model: str) -> ModelCall | None:
+        """The form of the call that a model of the route gets."""
+        if self.call is None or model not in self.clearances:
+            return None
+        return form_for(self.call, self.clearances[model])
+
+    def sent_class(self, model: str) -> DataClass:
+        """The class of what a model of the route gets: the strictest of words and passages."""
+        call = self.sent(model)
+        if call is None:
+            asked = self.screening.typed.data_class if self.screening else DataClass.INTERNAL
+            return self.route.data_class if self.route else asked
+        return max((call.data_class, *(passage.data_class for passage in call.passages)))
+
+    def protection(self) -> Protection | None:
+        """What the turn's protection did; None before anything was screened."""
+        screening, fitted = self.screening, self.fitted
+        if screening is None:
+            return None
+        call = self.sent(self.model or (self.route.model if self.route else ""))
+        masked = call is not None and call is not self.call
+        return Protection(
+            question_class=screening.typed.data_class,
+            found={kind.value: n for kind, n in screening.found.items()},
+            masked={kind.value: n for kind, n in screening.mildest.hidden.items()}
+            if masked
+            else {},
+            dropped=fitted.dropped if fitted else {},
+            forgotten=fitted.forgotten if fitted else 0,
+            trimmed=fitted.trimmed if fitted else 0,
+            reason=fitted.reason if fitted else "",
+        )
 
     def stage(self, name: str) -> None:
         """Closes the stage that ran since the last call."""
@@ -74,10 +120,11 @@ class Draft:
             citations=answer.citations if answer else (),
             passages=self.found.passages,
             withheld=self.found.withheld,
-            data_class=self.route.data_class if self.route else DataClass.INTERNAL,
+            data_class=self.sent_class(self.model),
             usage=self.usage,
             cost_usd=self.cost_usd,
             stages=tuple(self.stages),
             first_token_ms=self.first_token_ms,
             total_ms=self.elapsed_ms(),
+            protection=self.protection(),
         )

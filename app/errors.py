@@ -19,6 +19,7 @@
     │   ├── ModelCredential       the provider refused the key
     │   ├── ModelRefused          the model or its filter declined to answer
     │   ├── ContextTooLong        the prompt does not fit the model
+    │   ├── NotCleared            the words or a passage are above the model's clearance; nothing was sent
     │   ├── OverBudget            a budget has no room for this model's answer; it was not asked
     │   └── ModelRequestError     the provider calls our request wrong
     ├── NoModel                   nothing in the route may or can answer
@@ -154,6 +155,10 @@ class ContextTooLong(ModelError):
 
 class OverBudget(ModelError):
     default_fix = "Wait until the budget renews, or request more."
+
+
+class NotCleared(ModelError):
+    default_fix = "Ask your Switchboard admin which models may be sent such data."
 
 
 class ModelRequestError(ModelError):

@@ -1,6 +1,6 @@
 """One question, from asking to receipt. `answer` is the list of stages; everything else here is their bookkeeping.
 
-    classify → search → data class → choose → render → stream → cite → offer
+    classify → search → screen → choose → render → stream → cite → offer
 
 The page, the API and the tests all run this function. It yields `TurnEvent`s and keeps what it learns in a `Draft`, so that
 a turn that is stopped or fails half-way still has an honest receipt.
@@ -9,16 +9,16 @@ a turn that is stopped or fails half-way still has an honest receipt.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.access.policy import Policy
+from app.access.sensitive import Restorer, Screen, Screening
 from app.actions import ActionDesk
 from app.domain import (
-    DataClass,
     Failed,
     Finished,
     Found,
@@ -28,7 +28,6 @@ from app.domain import (
     Offer,
     Offered,
     Progress,
-    Prompt,
     Question,
     Route,
     Routed,
@@ -42,8 +41,16 @@ from app.errors import SwitchboardError
 from app.knowledge.cite import cite
 from app.knowledge.embed import Embedder
 from app.knowledge.search import Search
+from app.outgoing import Writer, cause
 from app.prompts import PromptLibrary
-from app.routing import Catalogue, IntentClassifier, RoutingTable, choose
+from app.routing import (
+    Catalogue,
+    Choosing,
+    Fitted,
+    IntentClassifier,
+    RoutingTable,
+    fit,
+)
 from app.routing.relay import relay
 from app.routing.swaps import RouteVersions
 
@@ -68,6 +75,7 @@ class Stages:
     search: Search
     catalogue: Catalogue
     policy: Policy
+    screen: Screen
     prompts: PromptLibrary
     actions: ActionDesk
     in_pool: Pool
@@ -87,11 +95,11 @@ async def answer(
             yield draft.found
         yield Routed(plan.intent, plan.route, plan.label)
         yield Progress(f"Asking {plan.label}")
-        route, prompt = plan.route, plan.prompt
+        route = plan.route
         recorded: Awaitable[None] | None = stages.in_pool(
             lambda: stages.before_model(question, draft)
         )
-        async for chunk in ask(question, route, prompt, stages, draft):
+        async for chunk in ask(route, plan.call, stages, draft):
             if recorded is not None:
                 # What the model was sent is on record before its first word is shown.
                 await recorded
@@ -115,7 +123,7 @@ class Plan:
     intent: Intent
     route: Route
     label: str
-    prompt: Prompt
+    call: ModelCall
 
 
 def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
@@ -124,9 +132,11 @@ def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
     table = stages.versions.table(question.person, stages.table)
     if table.entry(intent.name).search:
         find(question, vector, stages, draft)
-    route = decide(question, intent, table, stages, draft)
-    prompt = render(question, route, stages, draft)
-    return Plan(intent, route, stages.catalogue.card(route.model).label, prompt)
+    writer = Writer(stages.prompts, question, screen(question, stages, draft))
+    fitted = decide(question, intent, table, writer, stages, draft)
+    call = render(writer, fitted, draft)
+    route = fitted.route
+    return Plan(intent, route, stages.catalogue.card(route.model).label, call)
 
 
 def understand(
@@ -144,45 +154,61 @@ def find(question: Question, vector: NDArray[np.float32], stages: Stages, draft:
     return draft.found
 
 
+def screen(question: Question, stages: Stages, draft: Draft) -> Screening:
+    """Personal data and secrets in the person's own words, now and earlier in the conversation."""
+    texts = [passage.text for passage in draft.found.passages]
+    draft.screening = stages.screen.look(question.text, question.history, texts)
+    draft.stage("screen")
+    return draft.screening
+
+
 def decide(
-    question: Question, intent: Intent, table: RoutingTable, stages: Stages, draft: Draft
-) -> Route:
-    """The route is chosen after retrieval, so that no passage reaches a model that is not cleared for it."""
-    classes = [passage.data_class for passage in draft.found.passages]
-    draft.route = choose(
-        table,
-        intent,
-        question.person,
-        max(classes, default=DataClass.INTERNAL),
-        question.model_wish,
-        stages.catalogue,
-        stages.policy,
-        needs_passages=bool(classes),
+    question: Question,
+    intent: Intent,
+    table: RoutingTable,
+    writer: Writer,
+    stages: Stages,
+    draft: Draft,
+) -> Fitted:
+    """The route is chosen after retrieval, so that no passage reaches a model that is not cleared for it. What no model may
+    be sent is left out, or the turn ends here with NoModel."""
+    passages = draft.found.passages
+    draft.fitted = fit(
+        writer.matter(passages),
+        Choosing(
+            table,
+            intent,
+            question.person,
+            question.model_wish,
+            stages.catalogue,
+            stages.policy,
+            needs_passages=bool(passages),
+        ),
+        writer.counter(table.entry(intent.name).prompt),
+        stages.screen.handling.above_clearance,
+        cause(screening) if (screening := draft.screening) else "",
     )
+    draft.found = replace(draft.found, passages=draft.fitted.matter.passages)
+    draft.route = draft.fitted.route
+    models = (draft.route.model, *draft.route.fallbacks)
+    draft.clearances = {model: stages.catalogue.card(model).clearance for model in models}
     stages.catalogue.health.chosen(draft.route.model)
     draft.stage("choose")
-    return draft.route
+    return draft.fitted
 
 
-def render(question: Question, route: Route, stages: Stages, draft: Draft) -> Prompt:
-    draft.prompt = stages.prompts.render(
-        route.prompt,
-        question=question.text,
-        history=question.history,
-        passages=draft.found.passages,
-        name=question.person.name,
-        team=question.person.team,
-    )
-    return draft.prompt
+def render(writer: Writer, fitted: Fitted, draft: Draft) -> ModelCall:
+    call = writer.call(fitted.route, fitted.matter)
+    draft.call, draft.prompt = call, call.prompt
+    return call
 
 
 async def ask(
-    question: Question, route: Route, prompt: Prompt, stages: Stages, draft: Draft
+    route: Route, call: ModelCall, stages: Stages, draft: Draft
 ) -> AsyncIterator[TextDelta]:
-    """Streams from the first model of the route that answers. Raises ModelError or NoModel."""
-    call = ModelCall(
-        prompt, question.text, draft.found.passages, route.max_tokens, route.temperature
-    )
+    """Streams from the first model of the route that answers, with the person's own values where the model wrote their
+    placeholders. Raises ModelError or NoModel."""
+    restorer = Restorer(draft.placeholders)
     async for chunk in relay(
         route,
         call,
@@ -198,13 +224,20 @@ async def ask(
         if draft.first_token_ms is None:
             draft.stage("first words")
             draft.first_token_ms = draft.elapsed_ms()
-        draft.parts.append(chunk.text)
-        yield chunk
+        draft.said.append(chunk.text)
+        if text := restorer.take(chunk.text):
+            draft.parts.append(text)
+            yield TextDelta(text)
+    if text := restorer.rest():
+        draft.parts.append(text)
+        yield TextDelta(text)
     draft.stage("write")
 
 
 def conclude(draft: Draft) -> Finished:
-    cited = cite(draft.text, draft.found.passages)
+    """Citations are read from what the model said: a value that is put back later may look like one."""
+    cited = cite("".join(draft.said), draft.found.passages)
+    cited = replace(cited, text=draft.placeholders.restore(cited.text))
     draft.finished = Finished(cited, draft.receipt())
     draft.stage("cite")
     draft.finished = Finished(cited, draft.receipt())

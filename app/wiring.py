@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from app.access.policy import Policy
+from app.access.sensitive import Screen
 from app.actions import ActionDesk
 from app.budgets import Budgets
 from app.chat import Chats, Journal, TurnRunner
@@ -46,6 +47,7 @@ class Services:
     ledger: Ledger
     identity: Identity
     policy: Policy
+    screen: Screen
     embedder: Embedder
     index: VectorIndex
     search: Search
@@ -78,6 +80,7 @@ class Services:
             search=self.search,
             catalogue=self.catalogue,
             policy=self.policy,
+            screen=self.screen,
             prompts=self.prompts,
             actions=self.actions,
             in_pool=self.turns.in_pool,
@@ -171,6 +174,7 @@ def _assemble(
         ledger=ledger,
         identity=identity,
         policy=policy,
+        screen=Screen(),
         embedder=embedder,
         index=index,
         search=Search(database, index, embedder, live=sync.live),

@@ -21,7 +21,14 @@ from app.domain import Exchange, Offer, Person, Question, Receipt, now
 from app.draft import Draft
 from app.errors import InputError, NotFound
 from app.records import Ledger
-from app.records.events import Answered, ModelCalled, QuestionAsked, RouteChosen, SearchDone
+from app.records.events import (
+    Answered,
+    ModelCalled,
+    QuestionAsked,
+    RouteChosen,
+    SearchDone,
+    WordsScreened,
+)
 from app.usage import facts
 
 MAX_QUESTION = 20_000
@@ -128,7 +135,8 @@ class Journal:
         if route is None or intent is None:
             return
         actor, subject = question.person.id, question.turn_id
-        events: list[RouteChosen | SearchDone] = [
+        events: list[RouteChosen | SearchDone | WordsScreened] = [
+            *screened(question, draft),
             RouteChosen(
                 actor=actor,
                 subject=subject,
@@ -139,10 +147,10 @@ class Journal:
                 model=route.model,
                 reason=route.reason,
                 left_out={d.model: d.reason for d in route.decisions if not d.allowed},
-                data_class=route.data_class.label,
+                data_class=draft.sent_class(route.model).label,
                 version=route.version,
                 arm=route.arm,
-            )
+            ),
         ]
         if draft.found.searched:
             events.append(
@@ -202,6 +210,7 @@ class Journal:
                 return
             self._ledger.append(
                 session,
+                *(() if draft.route else screened(question, draft)),
                 *model_calls(question, draft),
                 Answered(
                     actor=question.person.id,
@@ -283,9 +292,29 @@ def asked(
     )
 
 
+def screened(question: Question, draft: Draft) -> list[WordsScreened]:
+    """One event where protection found or did something. A turn that is refused has it at its end, others before the model."""
+    protection = draft.protection()
+    if not protection:
+        return []
+    return [
+        WordsScreened(
+            actor=question.person.id,
+            subject=question.turn_id,
+            question_class=protection.question_class.label,
+            found=dict(protection.found),
+            masked=dict(protection.masked),
+            dropped=dict(protection.dropped),
+            forgotten=protection.forgotten,
+            trimmed=protection.trimmed,
+            reason=protection.reason,
+        )
+    ]
+
+
 def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
     """One event for each model that was asked; the last carries the usage."""
-    prompt, route = draft.prompt, draft.route
+    prompt = draft.prompt
     calls = []
     for number, attempt in enumerate(draft.attempts, start=1):
         last = number == len(draft.attempts)
@@ -297,7 +326,7 @@ def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
                 prompt=prompt.name if prompt else "",
                 prompt_version=prompt.version if prompt else "",
                 prompt_sha=prompt.sha if prompt else "",
-                data_class=route.data_class.label if route else "",
+                data_class=draft.sent_class(attempt.model).label,
                 outcome=attempt.error or "answered",
                 prompt_tokens=draft.usage.prompt_tokens if last else 0,
                 completion_tokens=draft.usage.completion_tokens if last else 0,

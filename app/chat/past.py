@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 from app.chat.statements import HISTORY, statements
 from app.chat.store import owned_turn
 from app.db.tables import TurnRow
-from app.domain import Exchange, Person, now
+from app.domain import DataClass, Exchange, Person, now
 from app.errors import InputError
 
 
@@ -17,7 +17,14 @@ def past_of(session: Session, conversation_id: str) -> tuple[int, tuple[Exchange
     rows = session.connection().execute(statements().past, {"conversation": conversation_id}).all()
     answered = [row for row in rows if row.status in ("finished", "stopped")][:HISTORY]
     position = rows[0].position + 1 if rows else 0
-    return position, tuple(Exchange(row.question, row.answer) for row in reversed(answered))
+    return position, tuple(
+        Exchange(
+            row.question,
+            row.answer,
+            DataClass.INTERNAL if row.data_class is None else DataClass(row.data_class),
+        )
+        for row in reversed(answered)
+    )
 
 
 def hide_from(session: Session, person: Person, conversation_id: str, turn_id: str) -> None:

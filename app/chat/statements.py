@@ -36,7 +36,13 @@ def statements() -> Statements:
         owner=select(conversation.c.person_id).where(
             conversation.c.id == bindparam("conversation")
         ),
-        past=select(turn.c.position, turn.c.question, turn.c.answer, turn.c.status)
+        past=select(
+            turn.c.position,
+            turn.c.question,
+            turn.c.answer,
+            turn.c.status,
+            turn.c.receipt["data_class"].as_integer().label("data_class"),
+        )
         .where(
             col(TurnRow.conversation_id) == bindparam("conversation"),
             col(TurnRow.hidden_at).is_(None),

@@ -70,6 +70,19 @@ class RouteChosen(EventBody):
     arm: str = ""
 
 
+class WordsScreened(EventBody):
+    """Personal data or secrets in somebody's words, or something that was left out: kinds, classes and counts, no values."""
+
+    type: Literal["words_screened"] = "words_screened"
+    question_class: str
+    found: dict[str, int]
+    masked: dict[str, int]
+    dropped: dict[str, int]
+    forgotten: int
+    trimmed: int
+    reason: str
+
+
 class SearchDone(EventBody):
     """Which documents, and on what permission: document id to principal."""
 
@@ -274,6 +287,7 @@ Event = Annotated[
     | PersonChanged
     | QuestionAsked
     | RouteChosen
+    | WordsScreened
     | SearchDone
     | ModelCalled
     | Answered

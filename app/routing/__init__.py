@@ -5,17 +5,25 @@ from app.routing.cards import ModelCard
 from app.routing.catalogue import Catalogue
 from app.routing.choice import ModelPolicy, choose
 from app.routing.classifier import IntentClassifier
+from app.routing.fit import Choosing, Fitted, Matter, fit
+from app.routing.gate import Gate, form_for
 from app.routing.health import Health, ModelHealth
 from app.routing.table import RouteEntry, RoutingTable
 
 __all__ = [
     "Catalogue",
+    "Choosing",
+    "Fitted",
+    "Gate",
     "Health",
     "IntentClassifier",
+    "Matter",
     "ModelCard",
     "ModelHealth",
     "ModelPolicy",
     "RouteEntry",
     "RoutingTable",
     "choose",
+    "fit",
+    "form_for",
 ]

@@ -21,6 +21,7 @@ from app.records import Ledger
 from app.records.events import ModelChanged
 from app.routing.adapters import build_adapter
 from app.routing.cards import ALIASES, ModelCard, built_in
+from app.routing.gate import Gate
 from app.routing.health import Health
 from app.settings import Settings
 
@@ -49,7 +50,7 @@ class Catalogue:
         self.health = health or Health()
         self._built_in = built_in(settings)
         self._lock = threading.Lock()
-        self._models: dict[str, ChatModel] = {}
+        self._models: dict[str, Gate] = {}
         self._cards: dict[str, ModelCard] = {}
         self._read_at: float | None = None
 
@@ -78,19 +79,24 @@ class Catalogue:
         """Label and reason for a name that stands for nothing here."""
         return ALIASES.get(name, (name, "not configured"))
 
-    def model(self, model_id: str) -> ChatModel:
-        """The adapter. Importing an SDK takes up to a second: call `warm` from a thread at start."""
+    def model(self, model_id: str) -> Gate:
+        """The adapter, behind the gate that checks its clearance. Importing an SDK takes up to a second: call `warm` from a thread at start."""
         card = self.card(model_id)
         with self._lock:
             if model_id not in self._models:
-                self._models[model_id] = build_adapter(card, self._settings, self._embed)
+                made = build_adapter(card, self._settings, self._embed)
+                self._models[model_id] = self._gated(card.id, made)
             return self._models[model_id]
+
+    def _gated(self, model_id: str, model: ChatModel) -> Gate:
+        """The clearance is asked for at each call: an admin may have lowered it since the route was chosen."""
+        return Gate(model, lambda: self.card(model_id).clearance)
 
     def add(self, card: ModelCard, model: ChatModel, alias: str) -> None:
         """A model of the caller's own, such as a scripted one in a test or an extension's, first under `alias`."""
         with self._lock:
             self._built_in[alias] = (card, *self._built_in.get(alias, ()))
-            self._models[card.id] = model
+            self._models[card.id] = self._gated(card.id, model)
             self._read_at = None
 
     def warm(self) -> None:

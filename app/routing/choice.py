@@ -17,7 +17,7 @@ from app.routing.catalogue import Catalogue
 from app.routing.table import RouteEntry, RoutingTable
 
 AUTO = "auto"
-_ANSWER_TOKENS = 800  # kept free for the answer
+ANSWER_TOKENS = 800  # kept free for the answer
 
 
 class ModelPolicy(Protocol):
@@ -81,6 +81,24 @@ def choose(
     )
 
 
+def largest_context(
+    table: RoutingTable,
+    intent: Intent,
+    person: Person,
+    data_class: DataClass,
+    wish: str | None,
+    catalogue: Catalogue,
+    policy: ModelPolicy,
+    needs_passages: bool,
+) -> int:
+    """Tokens that the roomiest model can read of those that would answer a short prompt of this class; 0 for none."""
+    entry = table.entry(intent.name)
+    asked = _Asked(person, data_class, entry, needs_passages, 0, catalogue, policy)
+    picked = None if wish in (None, "", AUTO) else wish
+    decisions = [*_wish(picked, asked), *_listed(asked, picked)]
+    return max((catalogue.card(d.model).context_tokens for d in decisions if d.allowed), default=0)
+
+
 def _wish(picked: str | None, asked: _Asked) -> Iterator[ModelDecision]:
     """The model picked by hand comes first, if it may and can answer."""
     if picked is None:
@@ -124,7 +142,7 @@ def _objection(card: ModelCard, asked: _Asked) -> str:
         return "it cannot be trusted to answer from documents"
     if card.needs_passages and not asked.entry.search:
         return "it only quotes documents, and this needs none"
-    if card.context_tokens < asked.prompt_tokens + _ANSWER_TOKENS:
+    if card.context_tokens < asked.prompt_tokens + ANSWER_TOKENS:
         return f"the question is longer than the {card.context_tokens:,} tokens it can read"
     if unhealthy := asked.catalogue.health.objection(card.id):
         return unhealthy

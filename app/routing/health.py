@@ -20,6 +20,7 @@ from app.errors import (
     ModelError,
     ModelRateLimited,
     ModelRefused,
+    NotCleared,
 )
 
 FAILURES_TO_OPEN = 3
@@ -29,7 +30,7 @@ RECENT = 50
 LONGEST_WAIT_S = 300.0
 
 # The question's fault, not a sign of the model's health.
-_NOT_ITS_FAULT = (ModelRefused, ContextTooLong)
+_NOT_ITS_FAULT = (ModelRefused, ContextTooLong, NotCleared)
 
 State = Literal["unknown", "healthy", "failing", "open", "half-open"]
 

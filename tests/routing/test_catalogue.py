@@ -80,7 +80,7 @@ async def test_adapters_are_made_once_and_closed(
     catalogue = Catalogue(keyed(tmp_path), database, ledger)
     catalogue.warm()
     model = catalogue.model("compatible/llama")
-    assert isinstance(model, OpenAIModel)
+    assert isinstance(model.inner, OpenAIModel)
     assert catalogue.model("compatible/llama") is model
     await catalogue.close()
 

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from app.domain import DataClass, Intent, Passage, Receipt, Role, Route, Stage
+from app.access.sensitive import Kind
+from app.domain import DataClass, Intent, Passage, Protection, Receipt, Role, Route, Stage
 from app.ui.widgets.words import count, milliseconds, money, permission, text, time_html
 
 STRICTEST = "the strictest of your question and the passages"
 STAGE_WORDS = {
     "understand": "understanding",
     "search": "searching",
+    "screen": "looking for personal data",
     "choose": "choosing a model",
     "first words": "waiting for first words",
     "write": "writing",
@@ -47,6 +49,8 @@ def answered_by(receipt: Receipt) -> str:
         sources = len({c.passage.document_id for c in receipt.citations})
         origin = f" from {count(sources, 'source')}" if sources else ""
         parts.append(f"answered by {text(label)}{origin}")
+    if left_out := sum(receipt.protection.dropped.values()) if receipt.protection else 0:
+        parts.append(f"{count(left_out, 'passage')} left out: no cleared model")
     return ' <span class="sb-sep">·</span> '.join(parts) or "Not answered"
 
 
@@ -81,6 +85,7 @@ def why_html(receipt: Receipt, reader: Reader) -> str:
         *_intent_rows(receipt.intent),
         *_model_rows(receipt),
         ("Data class", f"{class_tag(receipt.data_class)}<small>{STRICTEST}</small>"),
+        *_protection_rows(receipt.protection),
         *_prompt_rows(receipt),
         *_passage_rows(receipt, reader),
         *_cost_rows(receipt),
@@ -135,6 +140,30 @@ def _model_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
             for d in others
         )
         yield "Other models", f"<ul>{lines}</ul>"
+
+
+def _protection_rows(done: Protection | None) -> Iterable[tuple[str, str]]:
+    if not done:
+        return
+    if done.found:
+        found = ", ".join(f"{_kind(kind)} ({n})" for kind, n in done.found.items())
+        shown = ", ".join(_kind(kind) for kind in done.masked)
+        hidden = f"the model saw a placeholder for: {shown}" if shown else "sent as typed"
+        yield (
+            "In your words",
+            f"{text(found)}<small>{text(hidden)}; as typed they count as "
+            f"{done.question_class.label}</small>",
+        )
+    if done.reason:
+        left = [f"{count(n, 'passage')} ({level})" for level, n in done.dropped.items()]
+        left += [count(done.forgotten, "earlier question")] if done.forgotten else []
+        left += [f"{done.trimmed} for length"] if done.trimmed else []
+        yield "Left out", f"{text(', '.join(left))}<small>{text(done.reason)}</small>"
+
+
+def _kind(name: str) -> str:
+    """A receipt may be older than today's kinds."""
+    return Kind(name).label if name in set(Kind) else name
 
 
 def _prompt_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
