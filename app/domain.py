@@ -149,6 +149,18 @@ class ModelDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class Resilience:
+    """What a route does when a model is slow or fails; None means as the settings say. `hedge` is the share of a model's usual
+    first-token time (its 95th percentile) after which the next is asked too, 0 for never; `continuation` lets the next model
+    finish an answer that broke off."""
+
+    first_token_s: float | None = None
+    silence_s: float | None = None
+    hedge: float | None = None
+    continuation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """`version` is the intent's version of its route, 0 the routing table's file. While one is tried as a canary, `canary` is
     that version's id and `arm` says which side this question was on."""
@@ -167,6 +179,7 @@ class Route:
     version: int = 0
     canary: str = ""
     arm: Literal["", "canary", "baseline"] = ""
+    resilience: Resilience = Resilience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +259,15 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one model wrote of an answer, in characters as they streamed."""
+
+    model: str
+    label: str
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What happened, for the reader of the answer and for the auditor. `id` is the turn's."""
 
@@ -267,6 +289,7 @@ class Receipt:
     first_token_ms: float | None = None
     total_ms: float = 0.0
     protection: Protection | None = None
+    parts: tuple[Part, ...] = ()
 
 
 # What a turn yields. The page, the API and the tests all read this stream.
@@ -338,9 +361,19 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuation:
+    """An answer that broke off: its `text` so far, and the `instruction` to go on for models that cannot simply be made to
+    speak on from their own last message."""
+
+    text: str
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
     """One request to a model. `question` and `passages` are for adapters that read them directly (the extractive reader).
-    `data_class` is that of the words; a model that is not cleared for it gets `masked`, or nothing (app.routing.gate)."""
+    `data_class` is that of the words; a model that is not cleared for it gets `masked`, or nothing (app.routing.gate).
+    `queue_s` is how long it may wait for a free connection."""
 
     prompt: Prompt
     question: str
@@ -349,6 +382,8 @@ class ModelCall:
     temperature: float = 0.2
     data_class: DataClass = DataClass.RESTRICTED
     masked: Masked | None = None
+    continuing: Continuation | None = None
+    queue_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.access.sensitive import Placeholders, Screening
@@ -13,6 +14,7 @@ from app.domain import (
     Intent,
     ModelCall,
     ModelDecision,
+    Part,
     Prompt,
     Protection,
     Receipt,
@@ -21,7 +23,7 @@ from app.domain import (
     Usage,
 )
 from app.routing import Fitted, form_for
-from app.routing.relay import Attempt
+from app.routing.voice import Attempt
 
 
 @dataclass
@@ -100,8 +102,26 @@ class Draft:
 
     @property
     def model(self) -> str:
-        """Who answered, or was asked last."""
-        return self.attempts[-1].model if self.attempts else ""
+        """Who wrote the end of the answer, or was asked last."""
+        wrote = [attempt for attempt in self.attempts if attempt.wrote]
+        return (wrote or self.attempts)[-1].model if self.attempts else ""
+
+    def settle(self, cost: Callable[[str, Usage], float]) -> None:
+        """Adds up what the attempts used and cost in dollars. One that neither failed nor said what it used, or that broke off
+        in mid-answer, is estimated at four characters a token."""
+        sent = sum(len(m.content) for m in self.prompt.messages) if self.prompt else 0
+        for attempt in self.attempts:
+            if attempt.usage is None and (attempt.wrote or not attempt.error):
+                attempt.usage = Usage(sent // 4, attempt.wrote // 4, estimated=True)
+            if attempt.usage is not None:
+                attempt.cost_usd = cost(attempt.model, attempt.usage)
+        used = [attempt.usage for attempt in self.attempts if attempt.usage is not None]
+        self.usage = Usage(
+            sum(one.prompt_tokens for one in used),
+            sum(one.completion_tokens for one in used),
+            any(one.estimated for one in used),
+        )
+        self.cost_usd = round(sum(attempt.cost_usd for attempt in self.attempts), 8)
 
     def receipt(self) -> Receipt:
         answer = self.finished.answer if self.finished else None
@@ -111,7 +131,7 @@ class Draft:
             route=self.route,
             model=self.model,
             attempts=tuple(
-                ModelDecision(a.model, a.label, not a.error, a.error or "answered")
+                ModelDecision(a.model, a.label, not a.error, a.error or a.note or "answered")
                 for a in self.attempts
             ),
             prompt_name=self.prompt.name if self.prompt else "",
@@ -127,4 +147,5 @@ class Draft:
             first_token_ms=self.first_token_ms,
             total_ms=self.elapsed_ms(),
             protection=self.protection(),
+            parts=tuple(Part(a.model, a.label, a.wrote) for a in self.attempts if a.wrote),
         )

@@ -16,6 +16,7 @@
     │   ├── ModelUnavailable      not reachable, overloaded, broken, or it answered nonsense
     │   │   └── ModelTimeout      no first token, or silence between tokens, for too long
     │   ├── ModelRateLimited      the provider asks us to wait
+    │   ├── ModelBusy             as many answers stream from its provider as we allow at once
     │   ├── ModelCredential       the provider refused the key
     │   ├── ModelRefused          the model or its filter declined to answer
     │   ├── ContextTooLong        the prompt does not fit the model
@@ -133,11 +134,24 @@ class ModelTimeout(ModelUnavailable):
 
 
 class ModelRateLimited(ModelError):
-    """`retry_after` in seconds, None where the provider did not say."""
+    """`retry_after` in seconds, None where the provider did not say. `foreseen` means that it was not asked: its earlier
+    answers told how much it would still take."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, detail: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        detail: str = "",
+        foreseen: bool = False,
+    ) -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
+        self.foreseen = foreseen
+
+
+class ModelBusy(ModelError):
+    default_fix = "Try again in a moment."
 
 
 class ModelCredential(ModelError):

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     local_model: bool = Field(True, description="Load the local chat model at first use.")
     first_token_timeout_s: float = Field(20.0, gt=0, description="Wait for a first token.")
     silence_timeout_s: float = Field(30.0, gt=0, description="Wait between tokens.")
+    hedge: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Ask the next model too once one is silent for this share of its usual (p95) first-token time; 0 = never.",
+    )
     api_requests_per_minute: int = Field(120, ge=1, description="Per personal key.")
     sync_every_minutes: int = Field(30, ge=1, description="Default pause between syncs.")
     webhook_url: str = Field(

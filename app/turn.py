@@ -8,7 +8,8 @@ a turn that is stopped or fails half-way still has an honest receipt.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -34,7 +35,6 @@ from app.domain import (
     Stopped,
     TextDelta,
     TurnEvent,
-    Usage,
 )
 from app.draft import Draft
 from app.errors import SwitchboardError
@@ -51,7 +51,7 @@ from app.routing import (
     RoutingTable,
     fit,
 )
-from app.routing.relay import relay
+from app.routing.relay import Patience, relay
 from app.routing.swaps import RouteVersions
 
 Result = TypeVar("Result")
@@ -80,8 +80,7 @@ class Stages:
     actions: ActionDesk
     in_pool: Pool
     before_model: Callable[[Question, Draft], None]
-    first_token_timeout_s: float = 20.0
-    silence_timeout_s: float = 30.0
+    patience: Patience
 
 
 async def answer(
@@ -99,12 +98,13 @@ async def answer(
         recorded: Awaitable[None] | None = stages.in_pool(
             lambda: stages.before_model(question, draft)
         )
-        async for chunk in ask(route, plan.call, stages, draft):
-            if recorded is not None:
-                # What the model was sent is on record before its first word is shown.
-                await recorded
-                recorded = None
-            yield chunk
+        async with aclosing(ask(route, plan.call, stages, draft)) as chunks:
+            async for chunk in chunks:
+                if recorded is not None:
+                    # What the model was sent is on record before its first word is shown.
+                    await recorded
+                    recorded = None
+                yield chunk
         if recorded is not None:
             await recorded
         finished = conclude(draft)
@@ -113,6 +113,7 @@ async def answer(
             yield Offered(offers)
         yield finished
     except SwitchboardError as error:
+        draft.settle(stages.catalogue.cost)
         yield Failed(error.message, error.fix, draft.text, draft.receipt(), type(error).__name__)
 
 
@@ -192,7 +193,6 @@ def decide(
     draft.route = draft.fitted.route
     models = (draft.route.model, *draft.route.fallbacks)
     draft.clearances = {model: stages.catalogue.card(model).clearance for model in models}
-    stages.catalogue.health.chosen(draft.route.model)
     draft.stage("choose")
     return draft.fitted
 
@@ -205,32 +205,26 @@ def render(writer: Writer, fitted: Fitted, draft: Draft) -> ModelCall:
 
 async def ask(
     route: Route, call: ModelCall, stages: Stages, draft: Draft
-) -> AsyncIterator[TextDelta]:
+) -> AsyncGenerator[TextDelta, None]:
     """Streams from the first model of the route that answers, with the person's own values where the model wrote their
     placeholders. Raises ModelError or NoModel."""
     restorer = Restorer(draft.placeholders)
-    async for chunk in relay(
-        route,
-        call,
-        stages.catalogue,
-        draft.attempts,
-        first_token_s=stages.first_token_timeout_s,
-        silence_s=stages.silence_timeout_s,
-    ):
-        if isinstance(chunk, ModelDone):
-            draft.usage = chunk.usage
-            draft.cost_usd = stages.catalogue.cost(draft.model, chunk.usage)
-            continue
-        if draft.first_token_ms is None:
-            draft.stage("first words")
-            draft.first_token_ms = draft.elapsed_ms()
-        draft.said.append(chunk.text)
-        if text := restorer.take(chunk.text):
-            draft.parts.append(text)
-            yield TextDelta(text)
+    answering = relay(route, call, stages.catalogue, draft.attempts, stages.patience)
+    async with aclosing(answering) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, ModelDone):
+                continue
+            if draft.first_token_ms is None:
+                draft.stage("first words")
+                draft.first_token_ms = draft.elapsed_ms()
+            draft.said.append(chunk.text)
+            if text := restorer.take(chunk.text):
+                draft.parts.append(text)
+                yield TextDelta(text)
     if text := restorer.rest():
         draft.parts.append(text)
         yield TextDelta(text)
+    draft.settle(stages.catalogue.cost)
     draft.stage("write")
 
 
@@ -260,11 +254,8 @@ def offer(
 
 
 def stopped(stages: Stages, draft: Draft) -> Stopped:
-    """The end of a turn that was cancelled: what had arrived is kept, its tokens are estimated at four characters each."""
-    if draft.attempts and not draft.usage.completion_tokens:
-        sent = sum(len(m.content) for m in draft.prompt.messages) if draft.prompt else 0
-        draft.usage = Usage(sent // 4, len(draft.text) // 4, estimated=True)
-        draft.cost_usd = stages.catalogue.cost(draft.model, draft.usage)
+    """The end of a turn that was cancelled: what had arrived is kept, its tokens are estimated."""
+    draft.settle(stages.catalogue.cost)
     draft.stage("stopped")
     return Stopped(draft.text, draft.receipt())
 

@@ -29,6 +29,7 @@ from app.prompts import PromptLibrary
 from app.records import Ledger
 from app.routing import Catalogue, IntentClassifier, RoutingTable
 from app.routing.cards import ALIASES
+from app.routing.relay import Patience
 from app.routing.swaps import CanaryWatch, RouteVersions
 from app.settings import Settings
 from app.turn import Stages
@@ -85,8 +86,12 @@ class Services:
             actions=self.actions,
             in_pool=self.turns.in_pool,
             before_model=self.journal.before_model,
-            first_token_timeout_s=self.settings.first_token_timeout_s,
-            silence_timeout_s=self.settings.silence_timeout_s,
+            patience=Patience(
+                self.settings.first_token_timeout_s,
+                self.settings.silence_timeout_s,
+                self.settings.hedge,
+                self.prompts.render("continuation").messages[0].content,
+            ),
         )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -159,6 +159,7 @@ def receipt_json(session: Session, person: Person, receipt: Receipt) -> Json:
         "reason": route.reason if route else "",
         "considered": [_decision(one) for one in route.decisions] if route else [],
         "attempts": [_decision(one) for one in receipt.attempts],
+        "parts": [{"model": part.model, "characters": part.characters} for part in receipt.parts],
         "prompt": {
             "name": receipt.prompt_name,
             "version": receipt.prompt_version,

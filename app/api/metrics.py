@@ -13,6 +13,7 @@ from app.chat import LiveTurn, TurnRunner
 from app.db import Database
 from app.db.tables import SyncRunRow
 from app.domain import Failed, Finished, Receipt, Stopped
+from app.routing import Catalogue
 
 FIRST_TOKEN_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 
@@ -20,7 +21,7 @@ FIRST_TOKEN_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 class Metrics:
     """One registry an app, so that tests and a second app of the process do not share counts."""
 
-    def __init__(self, database: Database, turns: TurnRunner) -> None:
+    def __init__(self, database: Database, turns: TurnRunner, catalogue: Catalogue) -> None:
         self._registry = CollectorRegistry()
         self._turns = Counter(
             "switchboard_turns", "Answers that ended.", ["status"], registry=self._registry
@@ -46,6 +47,7 @@ class Metrics:
         active = Gauge("switchboard_active_turns", "Answers in progress.", registry=self._registry)
         active.set_function(lambda: turns.active)
         self._registry.register(_SyncRuns(database))
+        self._registry.register(_ModelHealth(catalogue))
         turns.listen(self.turn_over)
 
     def turn_over(self, live: LiveTurn) -> None:
@@ -94,3 +96,39 @@ class _SyncRuns(Collector):
             ):
                 family.add_metric([status], count)
         yield family
+
+
+class _ModelHealth(Collector):
+    """How this process finds each model at the moment."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        left_out = GaugeMetricFamily(
+            "switchboard_model_left_out",
+            "1 while a model's circuit breaker is open or half-open.",
+            labels=["model"],
+        )
+        failures = GaugeMetricFamily(
+            "switchboard_model_failure_ratio",
+            "Share of a model's last 50 calls that failed.",
+            labels=["model"],
+        )
+        first_token = GaugeMetricFamily(
+            "switchboard_model_first_token_seconds",
+            "From asking a model to its first token, over its last 50 answers.",
+            labels=["model", "quantile"],
+        )
+        for card in self._catalogue.cards():
+            health = self._catalogue.health.of(card.id)
+            left_out.add_metric([card.id], health.state in ("open", "half-open"))
+            if health.calls:
+                failures.add_metric([card.id], health.failed / health.calls)
+            if health.first_token_p50_s is not None and health.first_token_p95_s is not None:
+                first_token.add_metric([card.id, "0.5"], health.first_token_p50_s)
+                first_token.add_metric([card.id, "0.95"], health.first_token_p95_s)
+        return [left_out, failures, first_token]

@@ -40,7 +40,7 @@ def api_routes(services: Services) -> list[Route]:
         services.ledger,
         services.settings.api_requests_per_minute,
     )
-    metrics = Metrics(services.database, services.turns)
+    metrics = Metrics(services.database, services.turns, services.catalogue)
     chat = ChatEndpoint(services, gate)
     lookups = Lookups(services, gate)
     health = Health(services, gate, metrics)

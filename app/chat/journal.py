@@ -17,7 +17,7 @@ from app.chat.views import offer_json, receipt_json
 from app.db import Database
 from app.db.tables import RouteOutcomeRow, TurnRow
 from app.db.types import new_id
-from app.domain import Exchange, Offer, Person, Question, Receipt, now
+from app.domain import Exchange, Offer, Person, Question, Receipt, Usage, now
 from app.draft import Draft
 from app.errors import InputError, NotFound
 from app.records import Ledger
@@ -313,11 +313,11 @@ def screened(question: Question, draft: Draft) -> list[WordsScreened]:
 
 
 def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
-    """One event for each model that was asked; the last carries the usage."""
+    """One event for each model that was asked, with what it used."""
     prompt = draft.prompt
     calls = []
-    for number, attempt in enumerate(draft.attempts, start=1):
-        last = number == len(draft.attempts)
+    for attempt in draft.attempts:
+        used = attempt.usage or Usage()
         calls.append(
             ModelCalled(
                 actor=question.person.id,
@@ -327,11 +327,11 @@ def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
                 prompt_version=prompt.version if prompt else "",
                 prompt_sha=prompt.sha if prompt else "",
                 data_class=draft.sent_class(attempt.model).label,
-                outcome=attempt.error or "answered",
-                prompt_tokens=draft.usage.prompt_tokens if last else 0,
-                completion_tokens=draft.usage.completion_tokens if last else 0,
-                estimated=draft.usage.estimated if last else False,
-                cost_usd=draft.cost_usd if last else 0.0,
+                outcome=attempt.error or attempt.note or "answered",
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                estimated=used.estimated,
+                cost_usd=attempt.cost_usd,
             )
         )
     return calls

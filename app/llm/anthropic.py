@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -13,11 +14,13 @@ from app.domain import ChatMessage, ModelCall, ModelChunk, ModelDone, Prompt, Te
 from app.errors import ModelError
 from app.llm import faults, transport
 from app.llm.faults import Reply
-from app.llm.model import estimated
+from app.llm.model import Continues, estimated, messages
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 _CHECK = Prompt((ChatMessage("user", "Answer with the word ok."),), "check", "v1", "")
 _CHECK_TOKENS = 16
+# Models before 4.6 speak on from an assistant message that comes last; later ones answer 400 to it.
+_PREFILL = re.compile(r"claude-(?:2|3|instant|(?:opus|sonnet|haiku)-(?:3|4-[0-5]\b|4-\d{8}))")
 _CUT = {"max_tokens", "model_context_window_exceeded"}
 
 
@@ -37,6 +40,7 @@ class AnthropicModel:
     ) -> None:
         self.id, self.label, self.provider = id, label, provider
         self._model = model_name
+        self.continues: Continues = "prefill" if _PREFILL.match(model_name) else "instruction"
         self._secret = api_key
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
@@ -79,7 +83,7 @@ class AnthropicModel:
         system = "\n\n".join(m.content for m in call.prompt.messages if m.role == "system")
         said: Any = [
             {"role": m.role, "content": m.content}
-            for m in call.prompt.messages
+            for m in messages(call, self.continues)
             if m.role != "system"
         ]
         return self._client.messages.with_streaming_response.create(

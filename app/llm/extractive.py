@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain import ModelCall, ModelChunk, ModelDone, Passage, TextDelta, Usage
-from app.llm.model import estimate_tokens
+from app.llm.model import Continues, estimate_tokens
 from app.llm.sentences import Quotable, quotables
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -60,6 +60,8 @@ class Quote:
 
 class ExtractiveReader:
     """`embed` gives one normalised vector a text; without it only words count and the floor is higher."""
+
+    continues: Continues = ""  # it quotes; it cannot finish a sentence that is not its own
 
     def __init__(
         self, id: str, label: str, embed: Embed | None = None, *, provider: str = "local"

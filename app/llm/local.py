@@ -29,7 +29,7 @@ from app.domain import (
     Usage,
 )
 from app.errors import ContextTooLong, ModelError, ModelUnavailable
-from app.llm.model import estimated
+from app.llm.model import Continues, estimated, messages
 
 if TYPE_CHECKING:
     from xllamacpp import Server
@@ -46,6 +46,8 @@ class LlamaModel:
     `gguf` is another model file; its chat template is used. Raises ModelUnavailable when the file or the package is missing
     or cannot be loaded.
     """
+
+    continues: Continues = "instruction"
 
     def __init__(
         self, id: str, label: str, *, gguf: Path | None = None, provider: str = "local"
@@ -184,7 +186,7 @@ def _load(path: Path, label: str) -> Server:
 
 def _request(call: ModelCall) -> Json:
     return {
-        "messages": [{"role": m.role, "content": m.content} for m in call.prompt.messages],
+        "messages": [{"role": m.role, "content": m.content} for m in messages(call, "instruction")],
         "max_tokens": min(call.max_tokens, ANSWER_TOKENS),
         "temperature": call.temperature,
         "repeat_penalty": 1.1,  # without it this model repeats its last sentence for ever

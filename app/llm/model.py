@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Literal, Protocol
 
-from app.domain import ModelCall, ModelChunk, Usage
+from app.domain import ChatMessage, ModelCall, ModelChunk, Usage
 
 _CHARACTERS_PER_TOKEN = 3.8  # English prose with common BPE vocabularies lies between 3.5 and 4.5
 
 
+Continues = Literal["", "prefill", "instruction"]
+
+
 class ChatModel(Protocol):
     """One model that answers. Adapters raise only `ModelError` and its subclasses."""
+
+    @property
+    def continues(self) -> Continues:
+        """How it finishes another model's answer: speaking on from the last character, told to go on, or not at all."""
+        ...
 
     @property
     def id(self) -> str: ...
@@ -34,13 +42,24 @@ class ChatModel(Protocol):
     async def close(self) -> None: ...
 
 
+def messages(call: ModelCall, how: Continues) -> list[ChatMessage]:
+    """What is said to the model. A continuation ends with the answer so far, followed by the instruction unless the model
+    speaks on by itself."""
+    said = list(call.prompt.messages)
+    if call.continuing is not None:
+        said.append(ChatMessage("assistant", call.continuing.text.rstrip()))
+        if how != "prefill":
+            said.append(ChatMessage("user", call.continuing.instruction))
+    return said
+
+
 def estimate_tokens(*texts: str) -> int:
     """A rough count for budgets and for servers without usage; never billed as if it were exact."""
     return sum(max(1, round(len(text) / _CHARACTERS_PER_TOKEN)) for text in texts if text)
 
 
 def prompt_tokens(call: ModelCall) -> int:
-    return estimate_tokens(*(message.content for message in call.prompt.messages))
+    return estimate_tokens(*(message.content for message in messages(call, "instruction")))
 
 
 def estimated(call: ModelCall, answer: str) -> Usage:

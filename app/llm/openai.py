@@ -15,7 +15,7 @@ from app.domain import ChatMessage, Json, ModelCall, ModelChunk, ModelDone, Prom
 from app.errors import ModelError
 from app.llm import faults, transport
 from app.llm.faults import Reply
-from app.llm.model import estimated
+from app.llm.model import Continues, estimated, messages
 
 Dialect = Literal["openai", "compatible"]
 OPENAI_URL = "https://api.openai.com/v1"
@@ -35,6 +35,8 @@ _HEADERS = {
 class OpenAIModel:
     """One model behind a chat completions endpoint. `dialect` is `openai` for OpenAI itself, whose newer models refuse
     parameters that other servers need. Construction imports nothing slow but makes a TLS context (about 20 ms)."""
+
+    continues: Continues = "instruction"
 
     def __init__(
         self,
@@ -107,7 +109,9 @@ class OpenAIModel:
         limit = call.max_tokens + (_THINKING_TOKENS if self._thinks else 0)
         body: Json = {
             "model": self._model,
-            "messages": [{"role": m.role, "content": m.content} for m in call.prompt.messages],
+            "messages": [
+                {"role": m.role, "content": m.content} for m in messages(call, self.continues)
+            ],
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_completion_tokens" if self._dialect == "openai" else "max_tokens": limit,

@@ -21,7 +21,7 @@ from itertools import cycle, islice
 
 from app.domain import ModelCall, ModelChunk, ModelDone, TextDelta
 from app.errors import ModelError
-from app.llm.model import estimated
+from app.llm.model import Continues, estimated
 
 PASSAGE_MARK = "<passage "  # how prompts open a passage; see prompts/grounded
 _WORDS = (
@@ -43,6 +43,8 @@ def script(tokens: int, cited: bool) -> list[str]:
 class ScriptedModel:
     """Answers from a script. `answer` gives the pieces for a call; `faults` are raised one by one, before the first piece
     of a call, None meaning that this call goes well. `calls` keeps what it was asked."""
+
+    continues: Continues = "instruction"
 
     def __init__(
         self,

@@ -78,6 +78,7 @@ def choose(
         version=entry.version,
         canary=entry.canary,
         arm=entry.arm,
+        resilience=entry.resilience,
     )
 
 

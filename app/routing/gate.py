@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from app.domain import DataClass, ModelCall, ModelChunk
+from app.domain import Continuation, DataClass, Masked, ModelCall, ModelChunk
 from app.errors import NotCleared
-from app.llm.model import ChatModel
+from app.llm.model import ChatModel, Continues
 
 
 class Gate:
@@ -33,6 +33,10 @@ class Gate:
     @property
     def provider(self) -> str:
         return self.inner.provider
+
+    @property
+    def continues(self) -> Continues:
+        return self.inner.continues
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
         """Raises NotCleared, before anything is sent, unless the call or its masked form is within the clearance."""
@@ -68,5 +72,16 @@ def form_for(call: ModelCall, clearance: DataClass) -> ModelCall | None:
         prompt=masked.prompt,
         question=masked.question,
         data_class=masked.data_class,
+        continuing=_masked(call.continuing, masked),
         masked=None,
     )
+
+
+def _masked(continuing: Continuation | None, masked: Masked) -> Continuation | None:
+    """The model whose answer broke off may have seen the values, and written them."""
+    if continuing is None:
+        return None
+    text = continuing.text
+    for value, mark in masked.marks.items():
+        text = text.replace(value, mark)
+    return replace(continuing, text=text)

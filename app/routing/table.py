@@ -10,13 +10,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.domain import Resilience
 from app.errors import ConfigurationError
 
 ROUTES = Path(__file__).with_name("routes.toml")
 
 
 class RouteEntry(BaseModel):
-    """One intent and its route. `threshold` overrides the table's."""
+    """One intent and its route. `threshold` overrides the table's, `first_token_s`, `silence_s` and `hedge` the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +34,14 @@ class RouteEntry(BaseModel):
     version: int = Field(0, description="0 is this file's; admins publish others (swaps/).")
     canary: str = Field("", description="The version that is being tried, while one is.")
     arm: Literal["", "canary", "baseline"] = ""
+    first_token_s: float | None = Field(None, gt=0)
+    silence_s: float | None = Field(None, gt=0)
+    hedge: float | None = Field(None, ge=0, le=10)
+    continuation: bool = False
+
+    @property
+    def resilience(self) -> Resilience:
+        return Resilience(self.first_token_s, self.silence_s, self.hedge, self.continuation)
 
 
 class _File(BaseModel):

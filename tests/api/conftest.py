@@ -21,6 +21,7 @@ from app import wiring
 from app.api import api_routes
 from app.domain import DataClass, ModelCall, ModelChunk, ModelDone, Person, Role, TextDelta, Usage
 from app.errors import ModelError
+from app.llm.model import Continues
 from app.routing.cards import ModelCard
 from app.settings import Settings
 from app.wiring import Services
@@ -54,6 +55,7 @@ class Scripted:
     """A model in its own right: says what the test's script says, and counts the calls that ended."""
 
     id, label, provider = "scripted", "Scripted model", "scripted"
+    continues: Continues = ""
 
     def __init__(self) -> None:
         self.script = Script()

@@ -26,6 +26,7 @@ EXPECTED = {
     "ModelUnavailable": 503,
     "ModelTimeout": 503,
     "ModelRateLimited": 503,
+    "ModelBusy": 503,
     "ModelCredential": 503,
     "ModelRequestError": 503,
     "NoModel": 503,

@@ -11,7 +11,7 @@ from app.access.catalogue import ROUTES
 from app.api import api_routes
 from app.api.gate import REFUSALS_RECORDED_PER_MINUTE, Gate, Visit
 from app.domain import Role
-from app.errors import Denied, NotSignedIn, RateLimited
+from app.errors import Denied, ModelTimeout, NotSignedIn, RateLimited
 from app.identity import Identity
 from app.records import EventFilter, EventLog, Ledger
 from app.settings import Settings
@@ -107,6 +107,20 @@ def test_metrics_count_turns_requests_and_errors(house: House) -> None:
     assert "switchboard_active_turns 0.0" in text
     assert 'switchboard_sync_runs{status="finished"}' in text
     assert 'switchboard_http_requests_total{method="GET",route="/v1/models",status="401"}' in text
+
+
+def test_metrics_tell_how_each_model_is_doing(house: House) -> None:
+    health = house.services.catalogue.health
+    for _ in range(5):
+        health.spoke("scripted", 0.25)
+    health.failed("scripted", ModelTimeout("It kept silent."))
+    with house.http(None) as http:
+        text = http.get("/metrics").text
+    health.succeeded("scripted")
+    assert 'switchboard_model_left_out{model="scripted"} 1.0' in text
+    assert 'switchboard_model_left_out{model="reader"} 0.0' in text
+    assert 'switchboard_model_failure_ratio{model="scripted"}' in text
+    assert 'switchboard_model_first_token_seconds{model="scripted",quantile="0.95"} 0.25' in text
 
 
 def test_health_and_readiness(house: House) -> None:

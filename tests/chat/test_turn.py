@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,8 @@ from app.domain import (
     TextDelta,
 )
 from app.errors import ModelRefused, ModelUnavailable
+from app.llm.model import Continues
+from app.routing import RoutingTable
 from app.turn import search_text
 from tests.chat.house import House, house
 
@@ -42,6 +45,7 @@ class Waiting:
     """A model that says its first words and then waits until the test lets it end, or the turn is cancelled."""
 
     id, label, provider = "first", "Waiting", "scripted"
+    continues: Continues = ""
 
     def __init__(self) -> None:
         self.spoke, self.cancelled = threading.Event(), threading.Event()
@@ -146,6 +150,62 @@ def test_a_refusal_is_told_and_not_asked_again_elsewhere(desk: House) -> None:
     turn = desk.ask(desk.person("ann"), LYON)
     assert (turn.status, desk.second.calls) == ("failed", [])
     assert "declined" in turn.error
+
+
+def breaking_off(*pieces: str) -> Callable[[ModelCall], Iterator[str]]:
+    """An answer that ends with its connection."""
+
+    def answer(call: ModelCall) -> Iterator[str]:
+        del call
+        yield from pieces
+        raise ModelUnavailable("First broke off in mid-answer.")
+
+    return answer
+
+
+@pytest.fixture
+def breaks_off(desk: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """The first model stops after three words; the second says how the sentence ends."""
+    monkeypatch.setattr(desk.first, "_answer", breaking_off("The hotel ", "limit "))
+    monkeypatch.setattr(desk.second, "_answer", lambda _: ["limit ", "is 180 euros [1]."])
+    return desk
+
+
+def test_an_answer_that_breaks_off_keeps_its_text_and_offers_a_retry(breaks_off: House) -> None:
+    turn = breaks_off.ask(breaks_off.person("ann"), LYON)
+    assert (turn.status, turn.answer) == ("failed", "The hotel limit ")
+    assert turn.error.startswith("First broke off in mid-answer. Try again")
+    assert breaks_off.second.calls == []
+    assert turn.receipt is not None
+    assert [(p.model, p.characters) for p in turn.receipt.parts] == [("first", 16)]
+    assert turn.receipt.usage.estimated
+    assert turn.receipt.cost_usd > 0
+
+
+def test_where_the_intent_allows_it_the_receipt_says_who_wrote_which_part(
+    breaks_off: House,
+) -> None:
+    services = breaks_off.services
+    stages = services.stages()
+    entries = tuple(
+        entry.model_copy(update={"continuation": True}) for entry in services.table.entries
+    )
+    allowing = replace(stages, table=RoutingTable(entries, services.table.threshold))
+    services.turns.attach(breaks_off.loop, allowing)
+    try:
+        turn = breaks_off.ask(breaks_off.person("ann"), LYON)
+    finally:
+        services.turns.attach(breaks_off.loop, stages)
+    assert (turn.status, turn.answer) == ("finished", "The hotel limit is 180 euros [1].")
+    receipt = turn.receipt
+    assert receipt is not None
+    assert receipt.model == "second"
+    assert [(p.model, p.characters) for p in receipt.parts] == [("first", 16), ("second", 17)]
+    assert [c.passage.title for c in receipt.citations] == ["Travel policy"]
+    called = [e for e in breaks_off.events(turn.id) if e["type"] == "model_called"]
+    assert [e["model"] for e in called] == ["first", "second"]
+    assert all(e["cost_usd"] > 0 for e in called)
+    assert sum(e["cost_usd"] for e in called) == pytest.approx(receipt.cost_usd)
 
 
 def test_stop_keeps_what_had_arrived_and_cancels_the_model(desk: House, waiting: Waiting) -> None:

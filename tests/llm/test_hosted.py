@@ -30,7 +30,7 @@ from tests.servers.model_server import (
     ModelServer,
 )
 
-ANSWERS = {"ok", "no_usage", "length", "crumbs"}
+ANSWERS = {"ok", "no_usage", "length", "crumbs", "goes_on", "late"}
 ENDLESS = {"silent", "never_answers", "stalls", "drips"}
 
 EXPECTED: dict[str, type[ModelError]] = {
@@ -39,6 +39,8 @@ EXPECTED: dict[str, type[ModelError]] = {
     "filtered_prompt": ModelRefused,
     "truncated": ModelUnavailable,
     "cut_off": ModelUnavailable,
+    "resets": ModelUnavailable,
+    "resets_at_once": ModelUnavailable,
     "hangs_up": ModelUnavailable,
     "malformed_chunk": ModelUnavailable,
     "chunk_of_another_kind": ModelUnavailable,
@@ -161,7 +163,7 @@ async def test_cancelling_the_task_closes_the_connection_at_once(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(server.closed.wait(), 1.0)
+    await server.hung_up()
 
 
 async def test_closing_the_stream_early_closes_the_connection(
@@ -170,7 +172,7 @@ async def test_closing_the_stream_early_closes_the_connection(
     stream = adapter("drips").stream(call())
     await anext(stream)
     await stream.aclose()
-    await asyncio.wait_for(server.closed.wait(), 1.0)
+    await server.hung_up()
 
 
 @pytest.mark.parametrize("fault", ["silent", "never_answers"])
@@ -182,7 +184,7 @@ async def test_no_first_token_in_time_is_a_timeout_and_hangs_up(
     )
     with pytest.raises(ModelTimeout, match=r"0\.05 seconds"):
         await anext(stream)
-    await asyncio.wait_for(server.closed.wait(), 1.0)
+    await server.hung_up()
 
 
 async def test_silence_between_tokens_is_a_timeout_and_hangs_up(
@@ -194,7 +196,7 @@ async def test_silence_between_tokens_is_a_timeout_and_hangs_up(
     assert await anext(stream) == TextDelta(PIECES[0])
     with pytest.raises(ModelTimeout):
         await anext(stream)
-    await asyncio.wait_for(server.closed.wait(), 1.0)
+    await server.hung_up()
 
 
 async def test_a_slow_drip_is_an_answer(adapter: Adapter) -> None:

@@ -1,16 +1,18 @@
 """A real HTTP server that speaks the OpenAI and the Anthropic wire formats, well and badly.
 
 The model id of a request picks what happens: `ok`, or a name from `FAULTS`. It listens on 127.0.0.1 in the loop that
-started it; `requests` keeps every body, `closed` is set when a client hangs up in mid-answer.
+started it; `requests` keeps every body, `hung_up` waits for clients to go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 PIECES = ("Trains ", "first, ", "then planes [1].")
@@ -30,6 +32,16 @@ class Exchange:
         lines = [f"HTTP/1.1 {status} Status", f"Content-Type: {kind}", *headers]
         self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         await self.writer.drain()
+
+    async def pause(self) -> None:
+        """So that what comes next is another network read: adapters judge all events of one read together."""
+        await asyncio.sleep(0.02)
+
+    def reset(self) -> None:
+        """Closes the connection with RST instead of FIN."""
+        socket = self.writer.get_extra_info("socket")
+        socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def error(self, status: int, error: Any, *headers: str) -> None:
         body = {"error": error} if self.openai else {"type": "error", "error": error}
@@ -92,6 +104,20 @@ async def ok(x: Exchange) -> None:
     await x.end()
 
 
+async def goes_on(x: Exchange) -> None:
+    """Finishes the answer of PIECES from where the assistant's last message stops; told to, it repeats that message's last
+    words first, as models do."""
+    *_, last = x.body["messages"]
+    told = last["role"] == "user"
+    before = x.body["messages"][-2 if told else -1]["content"]
+    rest = "".join(PIECES).removeprefix(before)
+    await x.begin()
+    for piece in (before, rest) if told else (rest,):
+        await x.text(piece)
+    await x.finish("stop", "end_turn")
+    await x.end()
+
+
 async def no_usage(x: Exchange) -> None:
     await x.begin()
     for piece in PIECES:
@@ -139,6 +165,7 @@ async def refusal(x: Exchange) -> None:
 async def filtered(x: Exchange) -> None:
     await x.begin()
     await x.text(PIECES[0])
+    await x.pause()
     await x.finish("content_filter", "refusal")
     await x.end()
 
@@ -159,6 +186,18 @@ async def cut_off(x: Exchange) -> None:
     x.writer.close()
 
 
+async def resets(x: Exchange) -> None:
+    """A reset (RST) after the first word."""
+    await x.begin()
+    await x.text(PIECES[0])
+    await x.pause()
+    x.reset()
+
+
+async def resets_at_once(x: Exchange) -> None:
+    x.reset()
+
+
 async def hangs_up(x: Exchange) -> None:
     x.writer.close()
 
@@ -166,6 +205,7 @@ async def hangs_up(x: Exchange) -> None:
 async def malformed_chunk(x: Exchange) -> None:
     await x.begin()
     await x.text(PIECES[0])
+    await x.pause()
     await x.raw(b'data: {"choices": [{"delta": {"content": "half\n\n')
     await x.end()
 
@@ -223,6 +263,7 @@ async def bad_gzip(x: Exchange) -> None:
 async def overloaded_in_stream(x: Exchange) -> None:
     await x.begin()
     await x.text(PIECES[0])
+    await x.pause()
     error = {"type": "overloaded_error", "message": "Overloaded"}
     await x.event({"type": "error", "error": error})
     await x.end()
@@ -243,6 +284,12 @@ async def silent(x: Exchange) -> None:
 
 async def never_answers(x: Exchange) -> None:  # noqa: ARG001
     await asyncio.Event().wait()
+
+
+async def late(x: Exchange) -> None:
+    """A whole answer, after a tenth of a second."""
+    await asyncio.sleep(0.1)
+    await ok(x)
 
 
 async def stalls(x: Exchange) -> None:
@@ -292,10 +339,14 @@ FAULTS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "no_usage": no_usage,
     "length": length,
     "crumbs": crumbs,
+    "goes_on": goes_on,
+    "late": late,
     "refusal": refusal,
     "filtered": filtered,
     "truncated": truncated,
     "cut_off": cut_off,
+    "resets": resets,
+    "resets_at_once": resets_at_once,
     "hangs_up": hangs_up,
     "malformed_chunk": malformed_chunk,
     "chunk_of_another_kind": chunk_of_another_kind,
@@ -349,13 +400,18 @@ FAULTS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
 class ModelServer:
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
     open_connections: int = 0
     connections_made: int = 0
 
     @property
     def openai_url(self) -> str:
         return f"{self.url}/v1"
+
+    async def hung_up(self, but: int = 0) -> None:
+        """Returns once clients have closed all their connections, `but` that many. Raises TimeoutError after ten seconds."""
+        async with asyncio.timeout(10):
+            while self.open_connections > but:
+                await asyncio.sleep(0.001)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open_connections += 1
@@ -370,7 +426,7 @@ class ModelServer:
                 )
                 await self._answer(exchange, reader)
         except (ConnectionError, asyncio.IncompleteReadError):
-            self.closed.set()
+            pass  # the client has gone
         finally:
             self.open_connections -= 1
             writer.close()
@@ -381,8 +437,8 @@ class ModelServer:
         gone = asyncio.ensure_future(_until_gone(reader))
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                self.closed.set()
+            # Whichever notices first: the read that ends, or a write that fails.
+            if not answer.done() or answer.exception() is not None:
                 exchange.writer.close()
         finally:
             answer.cancel()

@@ -57,6 +57,20 @@ def _state(card: ModelCard, health: ModelHealth) -> tuple[str, str]:
     return HEALTH[health.state] if card.enabled else ("grey", "off")
 
 
+def _more(health: ModelHealth) -> str:
+    """How soon it speaks, until when it is left out, and why."""
+    half, most = health.first_token_p50_s, health.first_token_p95_s
+    parts = []
+    if half is not None and most is not None:
+        parts.append(
+            f"First words after {milliseconds(half * 1000)}, nearly always within "
+            f"{milliseconds(most * 1000)}."
+        )
+    if health.wait_s:
+        parts.append(f"Tried again in {health.wait_s:.0f} s.")
+    return " ".join([*parts, health.last_error]).strip()
+
+
 def _price(card: ModelCard) -> str:
     if card.price_in == card.price_out == 0:
         return "free" if card.local else "not set"
@@ -70,7 +84,7 @@ def _one(services: Services, person: Person, card: ModelCard) -> None:
         health = services.catalogue.health.of(card.id)
         if health.calls:
             said = f"{count(health.failed, 'failure')} in the last {count(health.calls, 'call')}."
-            page.note(_state(card, health)[0], said, health.last_error)
+            page.note(_state(card, health)[0], said, _more(health))
         with st.form(f"model_{card.id}", border=False):
             enabled = st.toggle("May answer", value=card.enabled)
             clearance = st.selectbox(

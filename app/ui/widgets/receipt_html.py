@@ -131,7 +131,16 @@ def _model_rows(receipt: Receipt) -> Iterable[tuple[str, str]]:
     failed = [a for a in receipt.attempts if not a.allowed]
     if failed:
         lines = "".join(f"<li>{text(a.label)}: {text(a.reason)}</li>" for a in failed)
-        yield "Tried first", f"<ul>{lines}</ul>"
+        yield "Failed", f"<ul>{lines}</ul>"
+    beside = [a for a in receipt.attempts if a.allowed and a.model != receipt.model]
+    if beside and len(receipt.parts) < 2:
+        lines = "".join(f"<li>{text(a.label)}: {text(a.reason)}</li>" for a in beside)
+        yield "Also asked", f"<ul>{lines}</ul>"
+    if len(receipt.parts) > 1:
+        lines = "".join(
+            f"<li>{text(part.label)}: {part.characters:,} characters</li>" for part in receipt.parts
+        )
+        yield "Written by, in this order", f"<ul>{lines}</ul>"
     others = [d for d in route.decisions if d.model != receipt.model]
     if others:
         lines = "".join(

@@ -85,9 +85,10 @@ def _receipt(receipt: Receipt, reader: Reader) -> str:
 
 def _note(turn: TurnView) -> str:
     if turn.status == "failed":
+        word = "Interrupted" if turn.answer else "Not answered"
         return (
             '<div class="sb-note" role="alert"><span class="sb-dot sb-red"></span>'
-            f"<div><b>Not answered.</b> {text(turn.error)}</div></div>"
+            f"<div><b>{word}.</b> {text(turn.error)}</div></div>"
         )
     if turn.status not in NOTES:
         return ""
