@@ -12,7 +12,9 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from socket import SO_LINGER, SOL_SOCKET
+from ssl import SSLContext
 from typing import Any
 
 PIECES = ("Trains ", "first, ", "then planes [1].")
@@ -300,11 +302,14 @@ async def stalls(x: Exchange) -> None:
 
 
 async def drips(x: Exchange) -> None:
-    """Words without end."""
+    """Words now and then, for ever unless the question asks for an end."""
     await x.begin()
-    while True:
+    ends = x.body["messages"][-1]["content"] == "Drip three times."
+    for _ in range(3) if ends else count():
         await x.text("drip ")
         await asyncio.sleep(0.005)
+    await x.finish("stop", "end_turn")
+    await x.end()
 
 
 def status(code: int, error: Any, *headers: str) -> Callable[[Exchange], Awaitable[None]]:
@@ -468,10 +473,10 @@ async def _read(
 
 
 @asynccontextmanager
-async def model_server() -> AsyncIterator[ModelServer]:
+async def model_server(tls: SSLContext | None = None) -> AsyncIterator[ModelServer]:
     state = ModelServer()
-    server = await asyncio.start_server(state.serve, "127.0.0.1", 0)
-    state.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(state.serve, "127.0.0.1", 0, ssl=tls)
+    state.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield state
     finally:
