@@ -57,6 +57,7 @@ PAGES: tuple[GuardedPage, ...] = (
     GuardedPage("usage", "Usage"),
     GuardedPage("admin_connectors", "Connectors"),
     GuardedPage("admin_models", "Models"),
+    GuardedPage("admin_routes", "Routes"),
     GuardedPage("admin_people", "People"),
     GuardedPage("admin_audit", "Audit"),
 )

@@ -1,0 +1,224 @@
+"""Routes: which models answer which kind of question. A change is a draft until it is published; before that it can be looked
+at over last week's questions and tried by a share of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app.access.policy import require
+from app.db.tables import RouteVersionRow
+from app.domain import Person
+from app.errors import NotFound, SwitchboardError
+from app.routing import RouteEntry
+from app.routing.swaps import Draft, compare, dry_run
+from app.routing.swaps.dry_run import World
+from app.ui import identity
+from app.ui.widgets import page, route_html
+from app.ui.widgets.words import text, zone_of
+from app.wiring import RouteNames, Services
+
+CHOSEN = "id"
+
+
+def render(services: Services, person: Person) -> None:
+    chosen = st.query_params.get(CHOSEN, "")
+    if not chosen:
+        _all(services)
+        return
+    if st.button("All routes", icon=":material/arrow_back:", type="tertiary"):
+        st.query_params.clear()
+        st.rerun()
+    try:
+        entry = services.versions.entry(chosen)
+    except NotFound as error:
+        page.trouble(error)
+        return
+    _one(services, person, entry)
+
+
+def _all(services: Services) -> None:
+    page.title(
+        "Routes",
+        "Which models answer which kind of question, in order of preference. A change is a draft until you publish it.",
+    )
+    entries = [services.versions.entry(entry.name) for entry in services.table.entries]
+    states = {entry.name: services.versions.open_version(entry.name) for entry in entries}
+    st.html(route_html.routes_table(entries, states, _labels(services)))
+
+
+def _one(services: Services, person: Person, entry: RouteEntry) -> None:
+    page.title(entry.label)
+    page.said()
+    version = services.versions.open_version(entry.name)
+    history = services.versions.history(entry.name)
+    page.note(*route_html.state_of(entry, version, history))
+    st.html(route_html.contents(entry, _labels(services)))
+    if entry.version:
+        _roll_back(services, person, history)
+    if version is not None and version.status == "canary":
+        _canary(services, person, version)
+    else:
+        _draft(services, person, entry, version)
+    if version is not None and version.status == "draft":
+        _before(services, person, version)
+    if history:
+        _heading("What was")
+        names = {row.id: row.name for row in services.identity.accounts.people()}
+        st.html(route_html.history_table(history, names, zone_of(st.context.timezone)))
+
+
+def _draft(
+    services: Services, person: Person, entry: RouteEntry, version: RouteVersionRow | None
+) -> None:
+    names = RouteNames(services.catalogue, services.prompts)
+    models, prompts, labels = names.models(), names.prompts(), _labels(services)
+    _heading("The draft" if version else "Change it")
+    with st.form(f"draft_{entry.name}", border=False):
+        chosen = st.multiselect(
+            "Models, in order of preference",
+            models,
+            default=[m for m in (version.models if version else entry.models) if m in models],
+            format_func=lambda name: labels.get(name, name),
+        )
+        prompt = st.selectbox(
+            "Prompt",
+            prompts,
+            index=prompts.index(version.prompt if version else entry.prompt),
+            help="A name alone means its newest version.",
+        )
+        with st.container(horizontal=True):
+            temperature = st.number_input(
+                "Temperature",
+                0.0,
+                2.0,
+                version.temperature if version else entry.temperature,
+                0.1,
+                help="0 answers the same way each time, more varies the words.",
+                width=260,
+            )
+            longest = st.number_input(
+                "Longest answer, tokens",
+                16,
+                32_000,
+                version.max_tokens if version else entry.max_tokens,
+                width=260,
+            )
+        saved = st.form_submit_button("Save the draft", type="primary")
+    if saved:
+        draft = Draft(tuple(chosen), str(prompt), float(temperature), int(longest))
+        _do(
+            services,
+            person,
+            lambda who: services.versions.draft(who, entry.name, draft),
+            "Saved. Nothing changes for anybody until you publish it.",
+        )
+
+
+def _before(services: Services, person: Person, version: RouteVersionRow) -> None:
+    """What can be done with a draft."""
+    with st.container(horizontal=True):
+        looked = st.button("Dry run", help="Over last week's questions; no model is called.")
+        if st.button("Publish", key="publish"):
+            _do(
+                services,
+                person,
+                lambda who: services.versions.publish(who, version.id),
+                "Published. Questions from now on follow it.",
+            )
+        if st.button("Discard", key="discard"):
+            _do(services, person, lambda who: services.versions.discard(who, version.id), "Gone.")
+    if looked:
+        with st.spinner("Choosing anew for last week's questions…"):
+            found = dry_run(_world(services), version)
+        st.html(route_html.dry_run_html(found, _labels(services)))
+    with (
+        st.form("canary", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        share = st.number_input(
+            "Try it with this share of people, %",
+            1,
+            99,
+            10,
+            help="The same people at every question. It is rolled back by itself when it does clearly worse.",
+            width=260,
+        )
+        started = st.form_submit_button("Start the canary")
+    if started:
+        _do(
+            services,
+            person,
+            lambda who: services.versions.start_canary(who, version.id, share / 100),
+            "Started.",
+        )
+
+
+def _canary(services: Services, person: Person, version: RouteVersionRow) -> None:
+    _heading(f"The canary: {version.share:.0%} of people")
+    found = compare(services.database, version, services.canary_watch.margins)
+    st.html(route_html.comparison_html(found, services.canary_watch.margins))
+    with st.container(horizontal=True):
+        if st.button("Look again", key="again"):
+            st.rerun()
+        if st.button("Publish for everybody", type="primary", key="publish"):
+            _do(
+                services,
+                person,
+                lambda who: services.versions.publish(who, version.id),
+                "Published. Questions from now on follow it.",
+            )
+        if st.button("Stop the canary", key="stop_canary"):
+            _do(
+                services,
+                person,
+                lambda who: services.versions.stop_canary(who, version.id),
+                "Stopped. It is a draft again.",
+            )
+
+
+def _roll_back(services: Services, person: Person, history: list[RouteVersionRow]) -> None:
+    published = next((row for row in history if row.status == "published"), None)
+    if published is not None and st.button("Roll back", icon=":material/undo:", key="roll_back"):
+        _do(
+            services,
+            person,
+            lambda who: services.versions.roll_back(who.id, published.id, "Rolled back by hand."),
+            "Rolled back. Questions from now on are answered as before it.",
+        )
+
+
+def _heading(words: str) -> None:
+    st.html(f'<div class="sb-question">{text(words)}</div>')
+
+
+def _labels(services: Services) -> dict[str, str]:
+    """Names that a route may hold, and what people call them."""
+    names = RouteNames(services.catalogue, services.prompts).models()
+    found = {name: services.catalogue.missing(name)[0] for name in names}
+    found |= {card.id: card.label.split(" (")[0] for card in services.catalogue.cards()}
+    return found
+
+
+def _world(services: Services) -> World:
+    return World(
+        services.database,
+        services.table,
+        services.versions,
+        services.catalogue,
+        services.policy,
+        services.identity.accounts.person,
+    )
+
+
+def _do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:
+    try:
+        who = identity.still(services, person)
+        require(services.policy.administer(who, "models"), who, "change routes", services.ledger)
+        change(who)
+    except SwitchboardError as error:
+        page.trouble(error)
+    else:
+        page.say(words)
+        st.rerun()
