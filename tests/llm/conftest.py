@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import ChatMessage, ModelCall, ModelDone, Prompt, TextDelta
+from app.domain import ChatMessage, DataClass, ModelCall, ModelDone, Prompt, TextDelta
 from app.llm.anthropic import AnthropicModel
 from app.llm.model import ChatModel
 from app.llm.openai import OpenAIModel
@@ -55,7 +55,7 @@ def call(text: str = "How do I travel?", **changes: Any) -> ModelCall:
     prompt = Prompt(
         (ChatMessage("system", "Be brief."), ChatMessage("user", text)), "test", "v1", "0"
     )
-    return ModelCall(prompt, text, **changes)
+    return ModelCall(prompt, text, **{"data_class": DataClass.INTERNAL} | changes)
 
 
 async def answer(model: ChatModel, request: ModelCall | None = None) -> tuple[str, ModelDone]:

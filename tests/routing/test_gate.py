@@ -27,7 +27,7 @@ from app.llm.scripted import ScriptedModel
 from app.outgoing import Writer
 from app.prompts import PromptLibrary
 from app.routing import Choosing, Gate, Matter, fit
-from app.routing.relay import relay
+from app.routing.relay import Patience, relay
 from tests.conftest import MakePerson
 from tests.routing.conftest import MakeCatalogue, Rules, card, intent, table
 
@@ -157,12 +157,12 @@ async def test_no_call_carries_a_question_or_passage_above_its_models_clearance(
     except NoModel:
         fitted = None
     if fitted is not None:
-        what = writer.call("grounded", fitted.matter)
+        what = writer.call(fitted.route, fitted.matter)
         if data.draw(st.booleans()):  # an admin lowers a clearance in between
             models.change(person, "m0", clearance=PUBLIC)
             clearances[0] = PUBLIC
         try:
-            answer = relay(fitted.route, what, models, [], first_token_s=5.0, silence_s=5.0)
+            answer = relay(fitted.route, what, models, [], Patience(5.0, 5.0))
             async for _ in answer:
                 continue
         except NoModel:

@@ -461,7 +461,10 @@ async def _read(
     reader: asyncio.StreamReader,
 ) -> tuple[str, dict[str, str], dict[str, Any]] | None:
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        first_byte = await reader.readexactly(1)
+        if first_byte == b"\x16":  # a TLS handshake, which a server without TLS does not wait out
+            return None
+        head = first_byte + await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
     first, *lines = head.decode().split("\r\n")
