@@ -24,6 +24,7 @@ EXPECTED = {
     "ModelRefused": 400,
     "ModelError": 503,
     "ModelUnavailable": 503,
+    "NotCleared": 503,
     "ModelTimeout": 503,
     "ModelRateLimited": 503,
     "ModelBusy": 503,
