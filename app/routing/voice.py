@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from app.domain import ModelCall, ModelChunk, ModelDone, TextDelta, Usage
 from app.errors import ModelBusy, ModelError, ModelRateLimited, ModelUnavailable
 from app.llm.deadline import with_deadlines
-from app.llm.model import ChatModel, prompt_tokens
+from app.llm.model import prompt_tokens
 from app.llm.seam import Seam
+from app.routing.gate import Gate
 from app.routing.health import Health
 
 
@@ -38,7 +39,7 @@ class Voice:
 
     def __init__(
         self,
-        model: ChatModel,
+        model: Gate,
         attempt: Attempt,
         call: ModelCall,
         health: Health,
@@ -51,6 +52,7 @@ class Voice:
         self._first_token_s, self._silence_s = first_token_s, silence_s
         self._stream: AsyncGenerator[ModelChunk, None] | None = None
         self._first: ModelChunk | None = None
+        self._seam: Seam | None = None
         self._began = 0.0
         self._told = False
 
@@ -64,6 +66,7 @@ class Voice:
             silence_s=self._silence_s,
         )
         try:
+            self._seam = self._sewn()
             self._first = await anext(self._stream, None)
         except ModelError as error:
             self._failed(error)
@@ -77,7 +80,7 @@ class Voice:
 
     async def chunks(self) -> AsyncGenerator[ModelChunk, None]:
         """From the first chunk to ModelDone; in a continuation, without what was already written. Raises ModelError."""
-        seam = self._seam()
+        seam = self._seam
         try:
             async for chunk in self._all():
                 if isinstance(chunk, TextDelta):
@@ -120,10 +123,12 @@ class Voice:
             async for chunk in self._stream:
                 yield chunk
 
-    def _seam(self) -> Seam | None:
-        if self._call.continuing is None:
+    def _sewn(self) -> Seam | None:
+        """To the words as this model is sent them: with placeholders, if it may not see the values. Raises NotCleared."""
+        continuing = self._model.admitted(self._call).continuing
+        if continuing is None:
             return None
-        return Seam(self._call.continuing.text, exact=self._model.continues == "prefill")
+        return Seam(continuing.text, exact=self._model.continues == "prefill")
 
     def _wrote(self, text: str) -> TextDelta:
         self.attempt.wrote += len(text)

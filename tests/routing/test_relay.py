@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -13,6 +14,7 @@ import pytest
 
 from app.domain import (
     DataClass,
+    Masked,
     ModelCall,
     ModelChunk,
     ModelDone,
@@ -27,6 +29,7 @@ from app.llm.openai import OpenAIModel
 from app.routing import Catalogue
 from app.routing.relay import Patience, relay
 from app.routing.voice import Attempt
+from tests.conftest import MakePerson
 from tests.llm.conftest import call
 from tests.routing.conftest import MakeCatalogue, card
 from tests.servers.model_server import PIECES, ModelServer, model_server
@@ -220,6 +223,20 @@ async def test_where_the_intent_allows_it_the_next_model_finishes_the_answer(
     prefill = desk.wire == "anthropic"
     assert roles == ["user", "assistant"] + ([] if prefill else ["user"])
     assert said[-1]["content"] == (PIECES[0].rstrip() if prefill else "Go on.")
+
+
+async def test_a_continuation_by_a_model_that_may_not_see_a_value_repeats_no_placeholder(
+    desk: Desk, make_person: MakePerson
+) -> None:
+    """It is sent the first model's words with the placeholder, so that is what it repeats."""
+    catalogue = desk.catalogue("truncated", "goes_on")
+    catalogue.change(make_person("Root"), "truncated", clearance=DataClass.CONFIDENTIAL)
+    masked = Masked(call().prompt, "masked", DataClass.INTERNAL, {PIECES[0].strip(): "[NAME_1]"})
+    typed = call(data_class=DataClass.CONFIDENTIAL, masked=masked)
+    heard = await hear(catalogue, route("truncated", "goes_on", continuation=True), typed)
+    assert "[NAME_1]" in json.dumps(desk.server.requests[-1]["messages"])
+    assert heard.done == 1
+    assert "[NAME_1]" not in heard.text
 
 
 async def test_a_silence_in_mid_answer_is_continued_too(desk: Desk) -> None:
