@@ -82,7 +82,8 @@ def card(name: str, clearance: DataClass) -> ModelCard:
 
 
 @contextmanager
-def house(folder: Path) -> Iterator[House]:
+def house(folder: Path, **changes: Any) -> Iterator[House]:
+    """`changes` are settings."""
     documents = folder / "documents"
     for name, text in DOCUMENTS.items():
         path = documents / name
@@ -96,6 +97,7 @@ def house(folder: Path) -> Iterator[House]:
         local_model=False,
         openai_api_key="",
         anthropic_api_key="",
+        **changes,
     )
     services = wiring.build(settings)
     first, second = ScriptedModel("first"), ScriptedModel("second")

@@ -407,6 +407,8 @@ class ModelServer:
     requests: list[dict[str, Any]] = field(default_factory=list)
     open_connections: int = 0
     connections_made: int = 0
+    behaves: Callable[[dict[str, Any]], str] = lambda body: str(body["model"])
+    """Which of FAULTS answers a request's body."""
 
     @property
     def openai_url(self) -> str:
@@ -438,7 +440,7 @@ class ModelServer:
 
     async def _answer(self, exchange: Exchange, reader: asyncio.StreamReader) -> None:
         """Runs the fault, unless the client hangs up first."""
-        answer = asyncio.ensure_future(FAULTS[exchange.body["model"]](exchange))
+        answer = asyncio.ensure_future(FAULTS[self.behaves(exchange.body)](exchange))
         gone = asyncio.ensure_future(_until_gone(reader))
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
