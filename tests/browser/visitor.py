@@ -87,7 +87,7 @@ class Visitor:
 
 def heading(page: Page, text: str) -> Locator:
     """A page's heading. While one page takes over from another both stand there for a moment."""
-    return page.get_by_role("heading", level=1, name=text, exact=True)
+    return page.locator(".sb-page").get_by_role("heading", level=1, name=text, exact=True)
 
 
 def chat_input(page: Page) -> Locator:
