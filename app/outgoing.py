@@ -21,6 +21,8 @@ from app.prompts import PromptLibrary
 from app.routing import Matter
 
 NOTICE = "placeholders"
+VARIABLES = frozenset({"question", "history", "passages", "name", "team"})
+"""What a turn gives its prompt."""
 
 
 class Writer:

@@ -25,8 +25,10 @@ from app.knowledge.embed import Embedder, load_embedder
 from app.knowledge.index import VectorIndex, open_index
 from app.knowledge.search import Search
 from app.knowledge.sync import Sync
+from app.outgoing import VARIABLES
 from app.prompts import PromptLibrary
 from app.records import Ledger
+from app.rehearsal import Rehearsals
 from app.routing import Catalogue, IntentClassifier, RoutingTable
 from app.routing.cards import ALIASES
 from app.routing.relay import Patience
@@ -58,6 +60,7 @@ class Services:
     table: RoutingTable
     versions: RouteVersions
     canary_watch: CanaryWatch
+    rehearsals: Rehearsals
     classifier: IntentClassifier
     catalogue: Catalogue
     prompts: PromptLibrary
@@ -99,6 +102,7 @@ class Services:
         stale_s = 0.0 if self.database.is_sqlite else INTERRUPTED_AFTER_S
         self.journal.interrupt_running(older_than_s=stale_s)
         self.budgets.reservations.sweep(all_held=self.database.is_sqlite)
+        self.rehearsals.runs.interrupt_stale(all_running=self.database.is_sqlite)
         self.chats.purge()
         self.turns.attach(loop, self.stages())
         self.durable.launch()
@@ -110,6 +114,7 @@ class Services:
     async def stop(self) -> None:
         """Ends it in reverse; running answers keep what had arrived."""
         await self.turns.drain(5.0)
+        await self.rehearsals.drain(5.0)
         await self.catalogue.close()
         await asyncio.to_thread(self._stop_threads)
 
@@ -173,6 +178,7 @@ def _assemble(
     sync = Sync(database, ledger, index, embedder, identity.directory, durable, settings)
     journal = Journal(database, ledger)
     rollups = RollUps(database)
+    turns = TurnRunner(journal, pool)
     return Services(
         settings=settings,
         database=database,
@@ -189,13 +195,14 @@ def _assemble(
         table=table,
         versions=versions,
         canary_watch=CanaryWatch(database, versions),
+        rehearsals=Rehearsals(database, ledger, versions, turns, identity.accounts.person),
         classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),
         catalogue=catalogue,
         prompts=prompts,
         budgets=Budgets.build(database, ledger, settings.zone),
         actions=ActionDesk(database, ledger, policy, durable, identity.accounts, settings),
         chats=Chats(database, ledger),
-        turns=TurnRunner(journal, pool),
+        turns=turns,
         rollups=rollups,
         usage=Reports(database, policy, ledger, rollups),
         journal=journal,
@@ -215,10 +222,10 @@ class RouteNames:
         return [*ALIASES, *(card.id for card in self.catalogue.cards() if card.id not in ALIASES)]
 
     def prompts(self) -> list[str]:
-        pinned = (
-            f"{v.name}@{v.version}" for found in self.library.versions.values() for v in found
-        )
-        return [*self.library.versions, *pinned]
+        """Those that a turn can fill in; the others are parts, or for other uses."""
+        found = [v for versions in self.library.versions.values() for v in versions]
+        usable = [v for v in found if v.variables == VARIABLES]
+        return [*dict.fromkeys(v.name for v in usable), *(f"{v.name}@{v.version}" for v in usable)]
 
 
 class _Current:

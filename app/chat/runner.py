@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
@@ -93,12 +93,23 @@ class TurnRunner:
         if self.live(person, turn_id) is not None:
             self._cancel(turn_id)
 
-    def on_loop(self, work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
-        """For pages: runs what belongs to the models' loop, such as a test call, and waits for it. Raises ModelTimeout."""
+    @property
+    def stages(self) -> Stages:
+        """What turns are made of. Raises InputError before `attach`."""
+        if self._stages is None:
+            raise InputError("Switchboard is still starting.", fix="Try again in a moment.")
+        return self._stages
+
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Begins what is no turn but asks models, on their loop; the future can be cancelled. Raises InputError."""
         if self._loop is None:
             work.close()
             raise InputError("Switchboard is still starting.", fix="Try again in a moment.")
-        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def on_loop(self, work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
+        """For pages: runs what belongs to the models' loop, such as a test call, and waits for it. Raises ModelTimeout."""
+        waiting = self.spawn(work)
         try:
             return waiting.result(timeout_s)
         except TimeoutError as error:

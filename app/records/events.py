@@ -208,6 +208,29 @@ class RouteChanged(EventBody):
     values: dict[str, Any] = Field(default_factory=dict)
 
 
+class GoldenSetChanged(EventBody):
+    """The golden set of an intent; `subject` is the question's id, or empty for several."""
+
+    type: Literal["golden_set_changed"] = "golden_set_changed"
+    change: Literal["added", "changed", "removed", "imported", "exported"]
+    intent: str
+    questions: int
+    origin: str = ""
+
+
+class RehearsalChanged(EventBody):
+    """A rehearsal of a draft began or ended; `subject` is the rehearsal. Its calls are `model_called` on its results."""
+
+    type: Literal["rehearsal_changed"] = "rehearsal_changed"
+    change: Literal["started", "finished", "cancelled", "interrupted", "failed", "removed"]
+    intent: str
+    version: int
+    questions: int
+    verdicts: dict[str, int] = Field(default_factory=dict)
+    judge: str = ""
+    cost_usd: float = 0.0
+
+
 class KeyCreated(EventBody):
     type: Literal["key_created"] = "key_created"
     person: str
@@ -303,6 +326,8 @@ Event = Annotated[
     | PreviewedAs
     | ModelChanged
     | RouteChanged
+    | GoldenSetChanged
+    | RehearsalChanged
     | KeyCreated
     | KeyRevoked
     | UsageRead

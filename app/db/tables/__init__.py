@@ -26,6 +26,7 @@ from app.db.tables.knowledge import (
     SyncRequestRow,
     SyncRunRow,
 )
+from app.db.tables.rehearsals import GoldenQuestionRow, RehearsalResultRow, RehearsalRow
 from app.db.tables.swaps import RouteOutcomeRow, RouteVersionRow
 from app.db.tables.work import (
     ActionRequestRow,
@@ -52,6 +53,7 @@ __all__ = [
     "DocumentReaderRow",
     "DocumentRow",
     "EventRow",
+    "GoldenQuestionRow",
     "GroupMemberRow",
     "IssuerCodeRow",
     "IssuerKeyRow",
@@ -61,6 +63,8 @@ __all__ = [
     "PersonPrincipalRow",
     "PersonRow",
     "ReaderChangeRow",
+    "RehearsalResultRow",
+    "RehearsalRow",
     "RouteOutcomeRow",
     "RouteVersionRow",
     "SecretRow",

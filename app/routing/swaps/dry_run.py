@@ -70,7 +70,7 @@ def dry_run(world: World, version: RouteVersionRow) -> DryRun:
     """Chooses anew, with today's people, rules, prices and health, for each question of the version's intent of the last week
     (the newest 2,000), once as routes are now and once as they would be."""
     since = world.clock() - WEEK
-    now_table = world.versions.with_version(world.table, _as_it_is(world, version))
+    now_table = world.versions.with_version(world.table, world.versions.in_use(version.intent))
     then_table = world.versions.with_version(world.table, version)
     moves: Counter[tuple[str, str]] = Counter()
     left_out: Counter[tuple[str, str]] = Counter()
@@ -98,18 +98,6 @@ def dry_run(world: World, version: RouteVersionRow) -> DryRun:
         cost_after=round(cost_after, 6),
         left_out=tuple((model, why, n) for (model, why), n in left_out.most_common()),
         since=since,
-    )
-
-
-def _as_it_is(world: World, version: RouteVersionRow) -> RouteVersionRow:
-    entry = world.versions.entry(version.intent)
-    return RouteVersionRow(
-        intent=entry.name,
-        number=entry.version,
-        models=list(entry.models),
-        prompt=entry.prompt,
-        temperature=entry.temperature,
-        max_tokens=entry.max_tokens,
     )
 
 

@@ -104,6 +104,18 @@ class RouteVersions:
         published, _ = self._current().get(intent, (None, None))
         return _applied(entry, published) if published else entry
 
+    def in_use(self, intent: str) -> RouteVersionRow:
+        """The same as a version that is stored nowhere, to be compared with a draft. Raises NotFound."""
+        entry = self.entry(intent)
+        return RouteVersionRow(
+            intent=entry.name,
+            number=entry.version,
+            models=list(entry.models),
+            prompt=entry.prompt,
+            temperature=entry.temperature,
+            max_tokens=entry.max_tokens,
+        )
+
     def history(self, intent: str) -> list[RouteVersionRow]:
         """Newest first."""
         with self._database.read() as session:

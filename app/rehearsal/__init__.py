@@ -1,0 +1,23 @@
+"""Rehearsal of a draft: golden sets (`GoldenSets`), both routes on them side by side (`Rehearsals`), and what is measured
+(measure.py). Side.py is the turn's stages without a turn."""
+
+from app.rehearsal.estimate import Estimate
+from app.rehearsal.exchange import golden_csv, golden_jsonl, read_golden
+from app.rehearsal.golden import Golden, GoldenSets
+from app.rehearsal.measure import Side, sign_test
+from app.rehearsal.rehearsals import Rehearsals
+from app.rehearsal.runs import Result, Runs
+
+__all__ = [
+    "Estimate",
+    "Golden",
+    "GoldenSets",
+    "Rehearsals",
+    "Result",
+    "Runs",
+    "Side",
+    "golden_csv",
+    "golden_jsonl",
+    "read_golden",
+    "sign_test",
+]

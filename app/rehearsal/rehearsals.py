@@ -1,0 +1,321 @@
+"""Rehearsals in the background: an intent's golden questions on the published route and on a draft, side by side.
+
+It runs on the models' loop as the admin who started it, a few questions at a time, and keeps each result as it comes. The
+two sides of a question are asked one after the other, in turn first, so that neither is slowed by the other. Nothing of it is
+a turn: no usage, no budget of a person, no thumbs, no breaker, no canary sees it. What it asked and cost is in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from app.chat.journal import model_calls, screened
+from app.chat.runner import TurnRunner
+from app.db import Database
+from app.db.tables import RehearsalRow, RouteVersionRow
+from app.db.types import new_id
+from app.domain import Json, Person, now
+from app.draft import Draft
+from app.errors import InputError, SwitchboardError
+from app.records import Ledger
+from app.records.events import Event, SearchDone
+from app.rehearsal.apart import apart
+from app.rehearsal.estimate import Estimate, estimate
+from app.rehearsal.golden import Golden, GoldenSets
+from app.rehearsal.judge import Judge, Opinion
+from app.rehearsal.measure import Side, compared
+from app.rehearsal.runs import End, Result, Runs
+from app.rehearsal.side import Scene, play, scene
+from app.routing import RouteEntry, RoutingTable
+from app.routing.swaps import RouteVersions
+from app.turn import Stages
+
+AT_ONCE = 3
+"""Questions that are under way together."""
+BEAT_S = 2.0
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything one rehearsal needs."""
+
+    id: str
+    person_id: str
+    goldens: tuple[Golden, ...]
+    entry: RouteEntry
+    before: RoutingTable
+    after: RoutingTable
+    judge: str
+    stages: Stages
+
+
+@dataclass(frozen=True)
+class _Live:
+    """A rehearsal of this process: its questions, and with them the bookkeeping."""
+
+    whole: asyncio.Task[None]
+    work: asyncio.Task[None]
+
+
+@dataclass
+class _Played:
+    """One question so far."""
+
+    id: str
+    golden: Golden
+    scene: Scene | None = None
+    before_draft: Draft | None = None
+    after_draft: Draft | None = None
+    before: Side = field(default_factory=Side)
+    after: Side = field(default_factory=Side)
+    judge: Judge | None = None
+    opinion: Opinion | None = None
+
+    @property
+    def drafts(self) -> list[Draft]:
+        return [draft for draft in (self.before_draft, self.after_draft) if draft is not None]
+
+    @property
+    def cost_usd(self) -> float:
+        judged = self.judge.spent_usd if self.judge else 0.0
+        return sum(draft.cost_usd for draft in self.drafts) + judged
+
+
+class Rehearsals:
+    """The caller has asked Policy.administer. `person` gives somebody as they are now, None for one who has left."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        versions: RouteVersions,
+        turns: TurnRunner,
+        person: Callable[[str], Person | None],
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._ledger = ledger
+        self._versions = versions
+        self._turns = turns
+        self._person = person
+        self._clock = clock
+        self.golden = GoldenSets(database, ledger, clock)
+        self.runs = Runs(database, ledger, clock)
+        self._live: dict[str, _Live] = {}
+
+    def estimate(self, person: Person, version_id: str, judge: str = "") -> Estimate:
+        """What `start` would ask and may cost. Raises NotFound and InputError as `start` does."""
+        version = self._versions.get(version_id)
+        planned = self._planned("", person, version, judge)
+        return estimate(
+            planned.goldens,
+            planned.entry,
+            (planned.before, planned.after),
+            person,
+            planned.stages,
+            judge,
+        )
+
+    def start(self, person: Person, version_id: str, judge: str = "") -> str:
+        """The id of the rehearsal that has begun. Raises NotFound, and InputError for an empty golden set, a version that is
+        no draft or canary, a judge that may not be used, or while another rehearsal of the intent runs."""
+        version = self._versions.get(version_id)
+        rehearsal_id = new_id("reh")
+        planned = self._planned(rehearsal_id, person, version, judge)
+        self.runs.open(
+            RehearsalRow(
+                id=rehearsal_id,
+                intent=version.intent,
+                version_id=version.id,
+                number=version.number,
+                before=_content(self._versions.in_use(version.intent)),
+                after=_content(version),
+                person_id=person.id,
+                judge=judge,
+                questions=len(planned.goldens),
+                started_at=self._clock(),
+                heartbeat_at=self._clock(),
+            )
+        )
+        self._turns.spawn(self._run(planned))
+        return rehearsal_id
+
+    def cancel(self, person: Person, rehearsal_id: str) -> None:
+        """Ends the calls that are under way; what is done is kept. Harmless when it is over. Raises NotFound."""
+        self.runs.get(rehearsal_id)
+        self.runs.end(rehearsal_id, "cancelled", person.id)
+        if (live := self._live.get(rehearsal_id)) is not None:
+            live.work.get_loop().call_soon_threadsafe(live.work.cancel)
+
+    async def drain(self, timeout_s: float) -> None:
+        """At shutdown, on the models' loop: what runs is interrupted; what is done is kept."""
+        running = dict(self._live)
+        for rehearsal_id, live in running.items():
+            await asyncio.to_thread(self.runs.end, rehearsal_id, "interrupted")
+            live.work.cancel()
+        if running:
+            await asyncio.wait([live.whole for live in running.values()], timeout=timeout_s)
+
+    def _planned(self, id: str, person: Person, version: RouteVersionRow, judge: str) -> _Plan:
+        stages = apart(self._turns.stages)
+        if version.status not in ("draft", "canary"):
+            raise InputError("Only a draft or a canary is rehearsed.", fix="Reload the page.")
+        goldens = tuple(Golden.of(row) for row in self.golden.of(version.intent))
+        if not goldens:
+            raise InputError("The golden set is empty.", fix="Add a question to it first.")
+        if judge:
+            _may_judge(person, judge, stages)
+        in_use = self._versions.in_use(version.intent)
+        before = self._versions.with_version(stages.table, in_use)
+        after = self._versions.with_version(stages.table, version)
+        entry = before.entry(version.intent)
+        return _Plan(id, person.id, goldens, entry, before, after, judge, stages)
+
+    async def _run(self, planned: _Plan) -> None:
+        """The questions, and beside them the sign that somebody is at work and still wanted."""
+        whole = asyncio.current_task()
+        assert whole is not None
+        alive = functools.partial(self.runs.beat, planned.id)
+        if not await self._turns.in_pool(alive):
+            return
+        work = asyncio.create_task(self._questions(planned))
+        self._live[planned.id] = _Live(whole, work)
+        try:
+            while not (await asyncio.wait({work}, timeout=BEAT_S))[0]:
+                if not await self._turns.in_pool(alive):
+                    work.cancel()
+            status = _end(planned.id, work)
+            await self._turns.in_pool(lambda: self.runs.end(planned.id, status))
+        finally:
+            work.cancel()
+            self._live.pop(planned.id, None)
+
+    async def _questions(self, planned: _Plan) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for position, golden in enumerate(planned.goldens):
+                group.create_task(self._question(planned, position, golden, room))
+
+    async def _question(
+        self, planned: _Plan, position: int, golden: Golden, room: asyncio.Semaphore
+    ) -> None:
+        async with room:
+            played = _Played(new_id("rres"), golden)
+            try:
+                await self._both(planned, played, published_first=position % 2 == 0)
+                await self._judge(planned, played)
+                await self._turns.in_pool(lambda: self._keep(planned, position, played))
+            except asyncio.CancelledError:
+                await asyncio.shield(self._turns.in_pool(lambda: self._broken_off(planned, played)))
+                raise
+
+    async def _both(self, planned: _Plan, played: _Played, *, published_first: bool) -> None:
+        """The search, then one side after the other."""
+        look = functools.partial(self._scene, planned, played)
+        try:
+            played.scene = await self._turns.in_pool(look)
+        except SwitchboardError as error:
+            played.before = played.after = Side(error=f"{error.message} {error.fix}")
+            return
+        for published in (True, False) if published_first else (False, True):
+            draft = Draft(played.id)
+            if published:
+                played.before_draft = draft
+                played.before = await play(played.scene, planned.before, planned.stages, draft)
+            else:
+                played.after_draft = draft
+                played.after = await play(played.scene, planned.after, planned.stages, draft)
+
+    async def _judge(self, planned: _Plan, played: _Played) -> None:
+        before, after = played.before_draft, played.after_draft
+        answered = not (played.before.error or played.after.error)
+        if planned.judge and answered and before is not None and after is not None:
+            played.judge = Judge(
+                planned.judge, planned.stages, actor=planned.person_id, subject=played.id
+            )
+            played.opinion = await played.judge.opinion(played.golden, before, after)
+
+    def _scene(self, planned: _Plan, played: _Played) -> Scene:
+        person = self._person(planned.person_id)
+        if person is None:
+            raise InputError("The account of the person who rehearses has been closed.")
+        return scene(planned.entry, played.golden, person, planned.stages, played.id)
+
+    def _keep(self, planned: _Plan, position: int, played: _Played) -> None:
+        outcome = compared(played.before, played.after)
+        self.runs.keep(
+            planned.id,
+            position,
+            Result(
+                played.id,
+                played.golden,
+                played.before,
+                played.after,
+                outcome.verdict,
+                outcome.reasons,
+                played.opinion,
+            ),
+        )
+        self._record(played)
+
+    def _broken_off(self, planned: _Plan, played: _Played) -> None:
+        """What was asked is paid for and told, though nobody reads it."""
+        self.runs.spend(planned.id, played.cost_usd)
+        self._record(played)
+
+    def _record(self, played: _Played) -> None:
+        if played.scene is None:
+            return
+        question, found = played.scene.question, played.scene.found
+        events: list[Event] = []
+        if found.searched:
+            documents = {p.document_id: p.basis.principal for p in found.passages}
+            events.append(
+                SearchDone(
+                    actor=question.person.id,
+                    subject=played.id,
+                    documents=documents,
+                    withheld=found.withheld,
+                )
+            )
+        for draft in played.drafts:
+            events += [*screened(question, draft), *model_calls(question, draft)]
+        if played.judge is not None:
+            events += played.judge.calls
+        if events:
+            self._ledger.record(*events)
+
+
+def _end(rehearsal_id: str, work: asyncio.Task[None]) -> End:
+    if work.cancelled():
+        return "cancelled"
+    if error := work.exception():
+        log.error("rehearsal failed", rehearsal=rehearsal_id, exc_info=error)
+        return "failed"
+    return "finished"
+
+
+def _content(row: RouteVersionRow) -> Json:
+    """A route as a rehearsal keeps it."""
+    return {
+        "version": row.number,
+        "models": list(row.models),
+        "prompt": row.prompt,
+        "temperature": row.temperature,
+        "max_tokens": row.max_tokens,
+    }
+
+
+def _may_judge(person: Person, judge: str, stages: Stages) -> None:
+    """Raises InputError and NotFound."""
+    card = stages.catalogue.card(judge)
+    allowed = stages.policy.use_model(person, card.id, card.provider, card.local)
+    if not card.enabled or card.needs_passages or not allowed:
+        why = allowed.reason if not allowed else "It is off, or only quotes passages."
+        raise InputError(f"{card.label} cannot judge. {why}", fix="Choose another model.")
