@@ -51,6 +51,8 @@ from app.routing import (
     RoutingTable,
     fit,
 )
+from app.routing.difficulty.expectation import Expectation
+from app.routing.difficulty.learned import LearnedScores
 from app.routing.relay import Patience, relay
 from app.routing.swaps import RouteVersions
 
@@ -72,6 +74,7 @@ class Stages:
     classifier: IntentClassifier
     table: RoutingTable
     versions: RouteVersions
+    difficulty: LearnedScores
     search: Search
     catalogue: Catalogue
     policy: Policy
@@ -134,7 +137,8 @@ def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
     if table.entry(intent.name).search:
         find(question, vector, stages, draft)
     writer = Writer(stages.prompts, question, screen(question, stages, draft))
-    fitted = decide(question, intent, table, writer, stages, draft)
+    expected = stages.difficulty.expect(table.entry(intent.name), question.text, vector)
+    fitted = decide(question, intent, table, writer, stages, draft, expected)
     call = render(writer, fitted, draft)
     route = fitted.route
     return Plan(intent, route, stages.catalogue.card(route.model).label, call)
@@ -170,6 +174,7 @@ def decide(
     writer: Writer,
     stages: Stages,
     draft: Draft,
+    expected: Expectation | None = None,
 ) -> Fitted:
     """The route is chosen after retrieval, so that no passage reaches a model that is not cleared for it. What no model may
     be sent is left out, or the turn ends here with NoModel."""
@@ -184,6 +189,7 @@ def decide(
             stages.catalogue,
             stages.policy,
             needs_passages=bool(passages),
+            expected=expected,
         ),
         writer.counter(table.entry(intent.name).prompt),
         stages.screen.handling.above_clearance,

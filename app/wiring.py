@@ -31,6 +31,7 @@ from app.records import Ledger
 from app.rehearsal import Rehearsals
 from app.routing import Catalogue, IntentClassifier, RoutingTable
 from app.routing.cards import ALIASES
+from app.routing.difficulty.learned import LearnedScores
 from app.routing.relay import Patience
 from app.routing.swaps import CanaryWatch, RouteVersions
 from app.settings import Settings
@@ -61,6 +62,7 @@ class Services:
     versions: RouteVersions
     canary_watch: CanaryWatch
     rehearsals: Rehearsals
+    difficulty: LearnedScores
     classifier: IntentClassifier
     catalogue: Catalogue
     prompts: PromptLibrary
@@ -81,6 +83,7 @@ class Services:
             classifier=self.classifier,
             table=self.table,
             versions=self.versions,
+            difficulty=self.difficulty,
             search=self.search,
             catalogue=self.catalogue,
             policy=self.policy,
@@ -109,6 +112,7 @@ class Services:
         self.rollups.start()
         self.budgets.sweep.start()
         self.canary_watch.start()
+        self.difficulty.start()
         self.sync.start_schedule()
 
     async def stop(self) -> None:
@@ -131,6 +135,7 @@ class Services:
         self.rollups.stop()
         self.budgets.sweep.stop()
         self.canary_watch.stop()
+        self.difficulty.stop()
         self.durable.shutdown()
 
 
@@ -196,6 +201,7 @@ def _assemble(
         versions=versions,
         canary_watch=CanaryWatch(database, versions),
         rehearsals=Rehearsals(database, ledger, versions, turns, identity.accounts.person),
+        difficulty=LearnedScores(database, ledger, table, embedder.query),
         classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),
         catalogue=catalogue,
         prompts=prompts,

@@ -231,6 +231,15 @@ class RehearsalChanged(EventBody):
     cost_usd: float = 0.0
 
 
+class DifficultyLearned(EventBody):
+    """How well each model answers an intent's questions was learned anew; `outcomes` counts by model what from."""
+
+    type: Literal["difficulty_learned"] = "difficulty_learned"
+    intent: str
+    version: int
+    outcomes: dict[str, int]
+
+
 class KeyCreated(EventBody):
     type: Literal["key_created"] = "key_created"
     person: str
@@ -328,6 +337,7 @@ Event = Annotated[
     | RouteChanged
     | GoldenSetChanged
     | RehearsalChanged
+    | DifficultyLearned
     | KeyCreated
     | KeyRevoked
     | UsageRead

@@ -14,6 +14,8 @@ from app.domain import DataClass, Decision, Intent, ModelDecision, Person, Route
 from app.errors import NoModel
 from app.routing.cards import ModelCard
 from app.routing.catalogue import Catalogue
+from app.routing.difficulty.expectation import Expectation
+from app.routing.difficulty.order import reordered
 from app.routing.table import RouteEntry, RoutingTable
 
 AUTO = "auto"
@@ -50,9 +52,11 @@ def choose(
     needs_passages: bool,
     *,
     prompt_tokens: int = 0,
+    expected: Expectation | None = None,
 ) -> Route:
     """The route of one question; asking changes nothing. `wish` is a model id picked by hand, or None or "auto"; `needs_passages` says that the
-    answer rests on passages; `prompt_tokens` is what is known of the prompt's length.
+    answer rests on passages; `prompt_tokens` is what is known of the prompt's length. `expected` reorders the models of the table
+    that may answer; it adds and removes none.
 
     Raises NoModel, with a reason for each model, when none may and can answer.
     """
@@ -60,6 +64,9 @@ def choose(
     asked = _Asked(person, data_class, entry, needs_passages, prompt_tokens, catalogue, policy)
     picked = None if wish in (None, "", AUTO) else wish
     decisions = [*_wish(picked, asked), *_listed(asked, picked)]
+    why = ""
+    if expected is not None:
+        decisions, why = reordered(decisions, picked, expected, catalogue, prompt_tokens)
     allowed = [decision for decision in decisions if decision.allowed]
     if not allowed:
         raise _nothing(entry, decisions)
@@ -68,7 +75,7 @@ def choose(
         model=allowed[0].model,
         fallbacks=tuple(decision.model for decision in allowed[1:]),
         prompt=entry.prompt,
-        reason=_reason(allowed[0], decisions, picked, entry),
+        reason=_reason(allowed[0], decisions, picked, entry, why),
         decisions=tuple(decisions),
         data_class=data_class,
         search=entry.search,
@@ -152,13 +159,19 @@ def _objection(card: ModelCard, asked: _Asked) -> str:
 
 
 def _reason(
-    first: ModelDecision, decisions: list[ModelDecision], picked: str | None, entry: RouteEntry
+    first: ModelDecision,
+    decisions: list[ModelDecision],
+    picked: str | None,
+    entry: RouteEntry,
+    why: str,
 ) -> str:
     if first.model == picked:
         return f"You picked {first.label}."
     before = [d for d in decisions[: decisions.index(first)] if not d.allowed]
     place = "First choice" if not before else "First model that may and can answer"
     text = f"{place} for “{entry.label}”: {first.reason}."
+    if why:
+        text = f"For “{entry.label}”, of the models that may answer: {why}."
     if before and before[0].model == picked:
         text += f" Not {before[0].label}: {before[0].reason}."
     return text

@@ -12,6 +12,7 @@ from app.domain import DataClass, Intent, Passage, Person, Route
 from app.errors import NoModel
 from app.routing.catalogue import Catalogue
 from app.routing.choice import ANSWER_TOKENS, ModelPolicy, choose, largest_context
+from app.routing.difficulty.expectation import Expectation
 from app.routing.table import RoutingTable
 
 Above = Literal["drop", "refuse"]
@@ -83,6 +84,7 @@ class Choosing:
     catalogue: Catalogue
     policy: ModelPolicy
     needs_passages: bool
+    expected: Expectation | None = None
 
     def route(self, data_class: DataClass, tokens: int) -> Route:
         """Raises NoModel."""
@@ -96,6 +98,7 @@ class Choosing:
             self.policy,
             self.needs_passages,
             prompt_tokens=tokens,
+            expected=self.expected,
         )
 
     def room(self, data_class: DataClass) -> int:

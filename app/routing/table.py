@@ -16,6 +16,16 @@ from app.errors import ConfigurationError
 ROUTES = Path(__file__).with_name("routes.toml")
 
 
+class Tradeoff(BaseModel):
+    """That an intent's models are asked in the order of expected score and cost (app.routing.difficulty). `worth_usd` is what a
+    question answered well instead of badly is worth, in dollars; `least` how many outcomes of a model are needed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    worth_usd: float = Field(gt=0, le=1_000)
+    least: int = Field(50, ge=10)
+
+
 class RouteEntry(BaseModel):
     """One intent and its route. `threshold` overrides the table's, `first_token_s`, `silence_s` and `hedge` the settings."""
 
@@ -38,6 +48,7 @@ class RouteEntry(BaseModel):
     silence_s: float | None = Field(None, gt=0)
     hedge: float | None = Field(None, ge=0, le=10)
     continuation: bool = False
+    difficulty: Tradeoff | None = None
 
     @property
     def resilience(self) -> Resilience:

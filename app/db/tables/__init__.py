@@ -27,7 +27,7 @@ from app.db.tables.knowledge import (
     SyncRunRow,
 )
 from app.db.tables.rehearsals import GoldenQuestionRow, RehearsalResultRow, RehearsalRow
-from app.db.tables.swaps import RouteOutcomeRow, RouteVersionRow
+from app.db.tables.swaps import DifficultyRow, RouteOutcomeRow, RouteVersionRow
 from app.db.tables.work import (
     ActionRequestRow,
     ChainHeadRow,
@@ -50,6 +50,7 @@ __all__ = [
     "ConnectorRow",
     "ConversationRow",
     "CredentialRow",
+    "DifficultyRow",
     "DocumentReaderRow",
     "DocumentRow",
     "EventRow",

@@ -1,10 +1,10 @@
-"""Versions of an intent's route, and which version answered while two were compared."""
+"""Versions of an intent's route, which version answered while two were compared, and what was learned of its questions."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlalchemy import JSON, Column, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from app.db.types import UtcDateTime, new_id
@@ -43,3 +43,24 @@ class RouteOutcomeRow(SQLModel, table=True):
     canary_id: str = Field(index=True, description="The version that was being tried at the time.")
     arm: str
     at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class DifficultyRow(SQLModel, table=True):
+    """What was learned about how well each model answers an intent's questions (app.routing.difficulty). No word of them."""
+
+    __tablename__ = "difficulty"
+    __table_args__ = (UniqueConstraint("intent", "number"),)
+
+    id: str = Field(default_factory=lambda: new_id("score"), primary_key=True)
+    intent: str = Field(index=True)
+    number: int = Field(description="From 1, for each intent.")
+    form: str = Field(description="Of the weights, and the fingerprint of the embedder.")
+    outcomes: dict[str, int] = Field(
+        sa_column=Column(JSON, nullable=False), description="How many there were, by model."
+    )
+    answer_tokens: dict[str, float] = Field(
+        sa_column=Column(JSON, nullable=False), description="Of an answer on average, by model."
+    )
+    weights: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sha256: str = Field(description="Of the weights.")
+    learned_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

@@ -54,7 +54,8 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
     version = services.versions.open_version(entry.name)
     history = services.versions.history(entry.name)
     page.note(*route_html.state_of(entry, version, history))
-    st.html(route_html.contents(entry, _labels(services)))
+    learned, zone = services.difficulty.state(entry), zone_of(st.context.timezone)
+    st.html(route_html.contents(entry, _labels(services), learned, zone))
     if entry.version:
         _roll_back(services, person, history)
     if version is not None and version.status == "canary":

@@ -7,6 +7,7 @@ from datetime import tzinfo
 
 from app.db.tables import RouteVersionRow
 from app.routing import RouteEntry
+from app.routing.difficulty.expectation import State
 from app.routing.swaps import Comparison, DryRun, Margins
 from app.routing.swaps.comparison import Side
 from app.routing.swaps.dry_run import REFUSED
@@ -58,13 +59,29 @@ def state_of(
     return "green", "In use.", where
 
 
-def contents(entry: RouteEntry, labels: Labels) -> str:
+def contents(entry: RouteEntry, labels: Labels, difficulty: State, zone: tzinfo) -> str:
     return (
         '<dl class="sb-grid">'
         f"<dt>Models, in order</dt><dd>{_models(entry.models, labels)}</dd>"
         f"<dt>Prompt</dt><dd>{text(entry.prompt)}</dd>"
         f"<dt>Temperature</dt><dd>{entry.temperature:g}</dd>"
-        f"<dt>Longest answer</dt><dd>{entry.max_tokens:,} tokens</dd></dl>"
+        f"<dt>Longest answer</dt><dd>{entry.max_tokens:,} tokens</dd>"
+        f"{_difficulty(entry, labels, difficulty, zone)}</dl>"
+    )
+
+
+def _difficulty(entry: RouteEntry, labels: Labels, state: State, zone: tzinfo) -> str:
+    """Nothing for a route that asks its models in their order."""
+    if entry.difficulty is None:
+        return ""
+    known = ", ".join(f"{text(labels.get(m, m))} {n:,}" for m, n in sorted(state.outcomes.items()))
+    judged = f"<br>Judged answers: {known}." if known else ""
+    if state.version == 0 or state.learned_at is None:
+        return f"<dt>Difficulty</dt><dd>Off. {text(state.why_off)}{judged}</dd>"
+    return (
+        "<dt>Difficulty</dt><dd>On: easy questions go to the cheaper model. A good answer is worth"
+        f" {money(entry.difficulty.worth_usd)}. Version {state.version}, learned"
+        f" {time_html(state.learned_at, zone)}.{judged}</dd>"
     )
 
 
