@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,9 +14,9 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from app.db import Database
-from app.db.tables import ConversationRow, DifficultyRow, TurnRow, UsageFactRow
-from app.domain import DataClass, Intent, Person, now
+from app.db import Database, migrate
+from app.db.tables import ConversationRow, DifficultyRow, PersonRow, TurnRow, UsageFactRow
+from app.domain import DataClass, Person, now
 from app.errors import ModelCredential
 from app.knowledge.embed import Embedder
 from app.records import Ledger
@@ -28,6 +30,7 @@ from app.routing.intents.features import Floats
 from app.routing.table import Tradeoff
 from tests.conftest import MakePerson
 from tests.routing.conftest import MakeCatalogue, Rules, card, intent, table
+from tests.servers.postgres import postgres
 
 INTERNAL, CONFIDENTIAL = DataClass.INTERNAL, DataClass.CONFIDENTIAL
 TOWNS = ("Lyon", "Leeds", "Turin", "Ghent", "Porto", "Bergen", "Graz", "Cork", "Lund", "Basel")
@@ -424,8 +427,43 @@ def test_training_needs_two_outcomes_a_model() -> None:
         train(["a", "b"], np.eye(2, dtype=np.float32), {"m": np.asarray([1.0, np.nan])})
 
 
-def test_the_threads_end_when_asked(learned: LearnedScores, record: Record) -> None:
+def test_it_learns_in_the_background_and_ends_when_asked(
+    learned: LearnedScores, record: Record
+) -> None:
     easy_and_hard(record)
-    learned.start(every_s=3600)
+    before = threading.active_count()
+    learned.start(every_s=0.01)
+    deadline = time.monotonic() + 60
+    while learned.state(travel(learning())).version == 0:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
     learned.stop()
-    assert isinstance(intent(), Intent)
+    assert threading.active_count() == before
+
+
+def test_outcomes_and_versions_are_kept_on_postgresql_too(query: Query) -> None:
+    with postgres() as url:
+        database = Database(url)
+        migrate(database)
+        with database.write() as session:
+            person = PersonRow(email="ada@example.test", name="Ada", role="employee", team="Sales")
+            session.add(person)
+            session.flush()
+            chat = ConversationRow(person_id=person.id)
+            session.add(chat)
+            session.flush()
+            for text in EASY:
+                for model, thumb in (("strong", 1), ("cheap", 0)):
+                    session.add(
+                        TurnRow(
+                            conversation_id=chat.id, person_id=person.id, question=text, model=model,
+                            intent="travel", status="finished", feedback=thumb,
+                        )
+                    )  # fmt: skip
+        learned = LearnedScores(database, Ledger(database), learning(), query)
+        assert learned.check() == ["travel"]
+        anew = LearnedScores(database, Ledger(database), learning(), query)
+        expected = anew.expect(travel(learning()), NEW_EASY, query(NEW_EASY))
+        assert expected is not None
+        assert expected.scores["strong"] > expected.scores["cheap"]
+        database.close()
