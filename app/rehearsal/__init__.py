@@ -1,23 +1,27 @@
 """Rehearsal of a draft: golden sets (`GoldenSets`), both routes on them side by side (`Rehearsals`), and what is measured
-(measure.py). Side.py is the turn's stages without a turn."""
+(measure.py). side.py is the turn's stages without a turn."""
 
 from app.rehearsal.estimate import Estimate
 from app.rehearsal.exchange import golden_csv, golden_jsonl, read_golden
 from app.rehearsal.golden import Golden, GoldenSets
 from app.rehearsal.measure import Side, sign_test
 from app.rehearsal.rehearsals import Rehearsals
+from app.rehearsal.report import Figures, figures, results_csv
 from app.rehearsal.runs import Result, Runs
 
 __all__ = [
     "Estimate",
+    "Figures",
     "Golden",
     "GoldenSets",
     "Rehearsals",
     "Result",
     "Runs",
     "Side",
+    "figures",
     "golden_csv",
     "golden_jsonl",
     "read_golden",
+    "results_csv",
     "sign_test",
 ]

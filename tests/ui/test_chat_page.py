@@ -211,3 +211,19 @@ def _form() -> None:
 
     state = st.session_state
     offers._form(wiring.current(), state["who"], state["turn"], state["offer"])
+
+
+def test_an_admin_makes_an_own_answer_golden_and_nobody_else_is_offered_it(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    assert "Make it golden" not in [b.label for b in ask(open_page("Ben", "chat")).button]
+    test = ask(open_page("Noor", "chat"))
+    turn = last_turn(desk, desk.people["Noor"], test)
+    assert turn.receipt is not None
+    assert turn.receipt.intent is not None
+    button(test, "Make it golden")
+    golden = desk.services.rehearsals.golden
+    (row,) = golden.of(turn.receipt.intent.name)
+    assert (row.question, row.origin) == (turn.question, "answer")
+    assert "already" in html(button(test, "Make it golden"))
+    golden.remove(desk.people["Noor"], row.id)

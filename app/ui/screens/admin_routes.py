@@ -15,7 +15,7 @@ from app.routing import RouteEntry
 from app.routing.swaps import Draft, compare, dry_run
 from app.routing.swaps.dry_run import World
 from app.ui import identity
-from app.ui.widgets import page, route_html
+from app.ui.widgets import golden_set, page, rehearsal, route_html
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
 
@@ -64,6 +64,8 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
         _draft(services, person, entry, version)
     if version is not None and version.status == "draft":
         _before(services, person, version)
+    rehearsal.draw(services, person, version, entry.name)
+    golden_set.draw(services, person, entry.name)
     if history:
         _heading("What was")
         names = {row.id: row.name for row in services.identity.accounts.people()}

@@ -6,9 +6,11 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from app.access.policy import require
 from app.chat import TurnView
 from app.domain import Person
 from app.errors import SwitchboardError
+from app.ui import identity
 from app.ui.widgets import ask_row, page
 from app.wiring import Services
 
@@ -42,6 +44,29 @@ def draw(services: Services, person: Person, turn: TurnView) -> None:
             on_click=_begin_edit,
             args=(turn.id,),
         )
+        if turn.status == "finished" and services.policy.administer(person, "models"):
+            st.button(
+                "Make it golden",
+                key=f"golden_{turn.id}",
+                type="tertiary",
+                help="Puts the question and the documents it cited into the golden set of its intent, which every admin reads.",
+                on_click=_golden,
+                args=(services, person, turn.id),
+            )
+
+
+def _golden(services: Services, person: Person, turn_id: str) -> None:
+    who = identity.as_of_now(services, person)
+    if who is None:
+        return
+    try:
+        allowed = services.policy.administer(who, "models")
+        require(allowed, who, "change golden sets", services.ledger)
+        services.rehearsals.golden.from_answer(who, turn_id)
+    except SwitchboardError as error:
+        st.session_state["trouble"] = error
+    else:
+        page.say("It is in the golden set. Say under Routes what an answer must say.")
 
 
 def _begin_edit(turn_id: str) -> None:

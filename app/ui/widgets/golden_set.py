@@ -1,0 +1,158 @@
+"""The golden set of an intent on the Routes page: what is in it, a form for one question, own answers, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import streamlit as st
+
+from app.db.tables import GoldenQuestionRow
+from app.domain import Person
+from app.errors import SwitchboardError
+from app.rehearsal import Golden, golden_csv, golden_jsonl, read_golden
+from app.ui.widgets import page, rehearsal_html
+from app.ui.widgets.rehearsal import may
+from app.ui.widgets.words import count
+from app.wiring import Services
+
+NEW = ""
+SHOWN = 12
+
+
+def draw(services: Services, person: Person, intent: str) -> None:
+    sets = services.rehearsals.golden
+    rows = sets.of(intent)
+    st.html('<div class="sb-question">Golden set</div>')
+    if rows:
+        titles = sets.names.titles(person, [s for row in rows for s in row.sources])
+        st.html(rehearsal_html.golden_table(rows[:SHOWN], titles))
+        if len(rows) > SHOWN:
+            st.caption(f"{count(len(rows) - SHOWN, 'more question')} in the CSV.")
+    else:
+        page.blank(
+            "Nothing to rehearse with yet",
+            "A golden question says what a good answer rests on, must say and must not say. Every admin can read it.",
+        )
+    with st.expander("Add or change a question"):
+        _form(services, person, intent, rows)
+    with st.expander("Take one of your own answers"):
+        _own_answers(services, person, intent)
+    with st.expander("Import and export"):
+        _files(services, person, intent, rows)
+
+
+def _form(services: Services, person: Person, intent: str, rows: list[GoldenQuestionRow]) -> None:
+    by_id = {row.id: row for row in rows}
+    chosen = NEW
+    if rows:
+        chosen = st.selectbox(
+            "Question",
+            [NEW, *by_id],
+            format_func=lambda id: by_id[id].question[:100] if id else "A new one",
+            key=f"golden_{intent}",
+        )
+    known = Golden.of(by_id[chosen]) if chosen in by_id else Golden("")
+    titles = services.rehearsals.golden.names.titles(person, known.sources)
+    back = {title: source for source, title in titles.items()}
+    with st.form(f"golden_form_{intent}_{chosen}", border=False, clear_on_submit=chosen == NEW):
+        question = st.text_area("What is asked", known.question, height=80, max_chars=4000)
+        with st.container(horizontal=True):
+            sources = _lines(
+                "Rests on, one title or address a line", [titles[s] for s in known.sources]
+            )
+            must = _lines("Must say, one phrase a line", known.must_say)
+            must_not = _lines("Must not say", known.must_not_say)
+        st.caption(
+            "Several wordings of one phrase: 180 euros | €180. Case and spacing do not matter."
+        )
+        with st.container(horizontal=True):
+            saved = st.form_submit_button("Save the question", type="primary")
+            removed = chosen != NEW and st.form_submit_button("Remove it")
+    golden = Golden(question, tuple(back.get(s, s) for s in sources), must, must_not)
+    sets = services.rehearsals.golden
+    if saved and chosen:
+        _do(services, person, lambda who: sets.change(who, chosen, golden), "Changed.")
+    elif saved:
+        _do(services, person, lambda who: sets.add(who, intent, golden), "Added.")
+    elif removed:
+        _do(services, person, lambda who: sets.remove(who, chosen), "Removed.")
+
+
+def _lines(label: str, values: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    typed = st.text_area(label, "\n".join(values), height=110, width=280)
+    return tuple(line.strip() for line in (typed or "").splitlines() if line.strip())
+
+
+def _own_answers(services: Services, person: Person, intent: str) -> None:
+    sets = services.rehearsals.golden
+    found = sets.candidates(person, intent)
+    if not found:
+        st.caption(
+            "Ask a question of this kind in a chat; when the answer is good, it can be taken from here with one click. "
+            "Other people's questions are theirs."
+        )
+    for one in found:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            cited = count(len(one.sources), "source")
+            st.markdown(
+                f"{'👍 ' if one.liked else ''}{_escaped(one.question)} · {cited}", width="stretch"
+            )
+            if st.button("Take it", key=f"take_{one.turn_id}", type="tertiary"):
+                _do(
+                    services,
+                    person,
+                    lambda who, turn=one.turn_id: sets.from_answer(who, turn),  # type: ignore[misc]
+                    "It is in the golden set with the documents it cited.",
+                )
+
+
+def _files(services: Services, person: Person, intent: str, rows: list[GoldenQuestionRow]) -> None:
+    sets = services.rehearsals.golden
+    with st.form(f"import_{intent}", border=False, clear_on_submit=True):
+        file = st.file_uploader("A CSV or JSONL file", type=["csv", "jsonl"], key=f"file_{intent}")
+        brought = st.form_submit_button("Import")
+    st.caption(
+        "Columns or names: question, sources, must_say, must_not_say; in a CSV several of a cell on lines of their own. "
+        "A question that is there already takes the file's expectations."
+    )
+    if brought and file is not None:
+        _do(
+            services,
+            person,
+            lambda who: sets.bring(who, intent, read_golden(file.getvalue(), file.name)),
+            "Imported.",
+        )
+    if rows:
+        with st.container(horizontal=True):
+            for name, write in (("CSV", golden_csv), ("JSONL", golden_jsonl)):
+                st.download_button(
+                    f"Download {name}",
+                    data=partial(_exported, services, person, intent, write),
+                    file_name=f"golden-{intent}.{name.lower()}",
+                    key=f"golden_{name}_{intent}",
+                    type="tertiary",
+                    on_click="ignore",
+                )
+
+
+def _exported(
+    services: Services, person: Person, intent: str, write: Callable[[Sequence[Golden]], str]
+) -> str:
+    return write(services.rehearsals.golden.exported(may(services, person), intent))
+
+
+def _escaped(question: str) -> str:
+    """As plain words in markdown."""
+    plain = " ".join(question.split())[:120]
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)
+
+
+def _do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:
+    try:
+        change(may(services, person))
+    except SwitchboardError as error:
+        page.trouble(error)
+    else:
+        page.say(words)
+        st.rerun()

@@ -1,0 +1,176 @@
+"""Rehearsing a draft on the Routes page: what it will cost, how far it is, and what came of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.access.policy import require
+from app.db.tables import RehearsalRow, RouteVersionRow
+from app.domain import Person
+from app.errors import SwitchboardError
+from app.rehearsal import results_csv
+from app.ui import identity
+from app.ui.widgets import page, rehearsal_html
+from app.ui.widgets.words import exact, money, text, zone_of
+from app.wiring import Services
+
+ENDS = {
+    "finished": ("green", "finished"),
+    "running": ("amber", "running"),
+    "cancelled": ("grey", "cancelled"),
+    "interrupted": ("amber", "interrupted"),
+    "failed": ("red", "failed"),
+}
+
+
+def draw(services: Services, person: Person, version: RouteVersionRow | None, intent: str) -> None:
+    """The section of one intent; `version` is its draft or canary."""
+    runs = services.rehearsals.runs.of(intent)
+    if version is None and not runs:
+        return
+    st.html('<div class="sb-question">Rehearsal</div>')
+    running = next((run for run in runs if run.status == "running"), None)
+    if running is not None:
+        _running(services, person, running)
+    elif version is not None:
+        _begin(services, person, version)
+    over = [run for run in runs if run.status != "running"]
+    if over and running is None:
+        _past(services, person, over)
+
+
+def _begin(services: Services, person: Person, version: RouteVersionRow) -> None:
+    if not services.rehearsals.golden.sizes().get(version.intent):
+        page.blank(
+            "No golden question yet",
+            "Put questions with their expected sources into the golden set below; then both routes can answer them side by side.",
+        )
+        return
+    key = f"estimate_{version.id}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        judge = st.selectbox(
+            "Judge",
+            ["", *_judges(services)],
+            format_func=lambda model: _labels(services).get(model, "None"),
+            help="A model that compares the two answers, asked in both orders. Its opinion is shown and decides nothing.",
+            width=260,
+            key=f"judge_{version.id}",
+        )
+        if st.button("Rehearse…", key="rehearse", help="Asks nothing yet: first what it costs."):
+            try:
+                with st.spinner("Searching for each question…"):
+                    found = services.rehearsals.estimate(person, version.id, judge)
+            except SwitchboardError as error:
+                page.trouble(error)
+            else:
+                st.session_state[key] = (judge, found)
+    planned = st.session_state.get(key)
+    if planned is not None and planned[0] == judge:
+        st.html(rehearsal_html.estimate_html(planned[1], _labels(services)))
+        with st.container(horizontal=True):
+            if st.button("Start the rehearsal", type="primary", key="start_rehearsal"):
+                _start(services, person, version, judge)
+            if st.button("Not now", key="no_rehearsal"):
+                st.session_state.pop(key)
+                st.rerun()
+
+
+def _start(services: Services, person: Person, version: RouteVersionRow, judge: str) -> None:
+    try:
+        who = may(services, person)
+        services.rehearsals.start(who, version.id, judge)
+    except SwitchboardError as error:
+        page.trouble(error)
+        return
+    st.session_state.pop(f"estimate_{version.id}", None)
+    st.session_state.pop("rehearsal", None)
+    st.rerun()
+
+
+def _running(services: Services, person: Person, run: RehearsalRow) -> None:
+    _follow(services, run.id)
+    if st.button("Cancel", key="cancel_rehearsal"):
+        try:
+            services.rehearsals.cancel(may(services, person), run.id)
+        except SwitchboardError as error:
+            page.trouble(error)
+        else:
+            page.say("Cancelled. What was answered is kept.")
+            st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _follow(services: Services, rehearsal_id: str) -> None:
+    try:
+        run = services.rehearsals.runs.get(rehearsal_id)
+    except SwitchboardError:
+        st.rerun()
+    if run.status != "running":
+        st.rerun()
+    st.html(rehearsal_html.progress_html(run))
+
+
+def _past(services: Services, person: Person, runs: list[RehearsalRow]) -> None:
+    zone = zone_of(st.context.timezone)
+    names = {run.id: f"Version {run.number}, {exact(run.started_at, zone)}" for run in runs}
+    chosen = runs[0].id
+    if len(runs) > 1:
+        chosen = st.selectbox(
+            "Rehearsals", list(names), format_func=names.__getitem__, key="rehearsal", width=360
+        )
+    run = next(one for one in runs if one.id == chosen)
+    st.html(_head(services, run, names[run.id]))
+    st.html(rehearsal_html.verdicts_html(services.rehearsals.runs.verdicts(run.id)))
+    results = services.rehearsals.runs.results(person, run.id)
+    if run.person_id != person.id:
+        page.note(
+            "grey",
+            "The answers are not shown.",
+            "They may rest on documents that only the person who rehearsed may read. Rehearse it yourself to see yours.",
+        )
+    elif results:
+        wanted = [s for r in results for s in (*r.before.sources_missing, *r.after.sources_missing)]
+        titles = services.rehearsals.golden.names.titles(person, wanted)
+        st.html(rehearsal_html.figures_html(results))
+        st.html(rehearsal_html.results_html(results, titles, _labels(services)))
+        st.caption(
+            "Grounded: statements whose words and numbers stand in a passage they cite. It knows no paraphrase."
+        )
+        st.download_button(
+            "CSV",
+            data=lambda: results_csv(results, titles),
+            file_name=f"rehearsal-{run.intent}-v{run.number}.csv",
+            mime="text/csv",
+            key=f"csv_{run.id}",
+            type="tertiary",
+            on_click="ignore",
+        )
+
+
+def _head(services: Services, run: RehearsalRow, name: str) -> str:
+    judge = f", judge {text(_labels(services).get(run.judge, run.judge))}" if run.judge else ""
+    labels = _labels(services)
+    routes = " against ".join(
+        text(" → ".join(labels.get(m, m) for m in route["models"])) + f", {text(route['prompt'])}"
+        for route in (run.after, run.before)
+    )
+    return (
+        f'<p class="sb-meta">{page.status(*ENDS[run.status])} · {text(name)}: {routes}. '
+        f"{run.done} of {run.questions} done, {money(run.cost_usd)}{judge}.</p>"
+    )
+
+
+def _judges(services: Services) -> list[str]:
+    cards = services.catalogue.cards()
+    return [card.id for card in cards if card.enabled and card.grounded and not card.needs_passages]
+
+
+def _labels(services: Services) -> dict[str, str]:
+    return {card.id: card.label.split(" (")[0] for card in services.catalogue.cards()}
+
+
+def may(services: Services, person: Person) -> Person:
+    """The person as of now, if they look after routes. Raises Denied."""
+    who = identity.still(services, person)
+    require(services.policy.administer(who, "models"), who, "change routes", services.ledger)
+    return who

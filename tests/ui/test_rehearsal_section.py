@@ -1,0 +1,182 @@
+"""Golden sets and rehearsals on the Routes page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import delete
+from sqlmodel import col
+from streamlit.testing.v1 import AppTest
+
+from app.db.tables import ConversationRow, GoldenQuestionRow, RehearsalRow
+from app.domain import Person
+from app.rehearsal import Golden
+from app.routing.swaps import Draft
+from tests.ui.conftest import Desk, OpenPage, html
+from tests.ui.test_routes_page import TRAVEL, press
+
+QUESTION = "How do I book a trip?"
+DRAFT = Draft(("reader",), "grounded")
+
+
+@pytest.fixture(autouse=True)
+def clean(desk: Desk) -> Iterator[None]:
+    yield
+    versions, noor = desk.services.versions, desk.people["Noor"]
+    if (row := versions.open_version(TRAVEL)) is not None:
+        versions.discard(noor, row.id)
+    with desk.services.database.write() as session:
+        session.execute(delete(RehearsalRow))
+        session.execute(delete(GoldenQuestionRow))
+
+
+@pytest.fixture
+def noor(desk: Desk) -> Person:
+    return desk.people["Noor"]
+
+
+def over(desk: Desk) -> RehearsalRow:
+    until = time.monotonic() + 30
+    while (row := desk.services.rehearsals.runs.of(TRAVEL)[0]).status == "running":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return row
+
+
+def area(test: AppTest, label: str) -> object:
+    return next(box for box in test.text_area if box.label.startswith(label))
+
+
+def test_a_question_is_added_changed_and_removed_by_hand(desk: Desk, open_page: OpenPage) -> None:
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    assert "Nothing to rehearse with yet" in html(test)
+    area(test, "What is asked").set_value(QUESTION)  # type: ignore[attr-defined]
+    area(test, "Rests on").set_value("travel policy")  # type: ignore[attr-defined]
+    area(test, "Must say").set_value("travel desk\nseven days")  # type: ignore[attr-defined]
+    test = press(test, "Save the question")
+    (row,) = desk.services.rehearsals.golden.of(TRAVEL)
+    assert row.sources[0].startswith("doc_")
+    assert row.must_say == ["travel desk", "seven days"]
+    page = html(test)
+    for words in (QUESTION, "Travel policy", "travel desk<br>seven days"):
+        assert words in page
+    box = next(box for box in test.selectbox if box.label == "Question")
+    test = box.set_value(row.id).run()
+    area(test, "Must not say").set_value("hotel")  # type: ignore[attr-defined]
+    test = press(test, "Save the question")
+    (changed,) = desk.services.rehearsals.golden.of(TRAVEL)
+    assert (changed.must_not_say, changed.sources) == (["hotel"], row.sources)
+    box = next(box for box in test.selectbox if box.label == "Question")
+    press(box.set_value(row.id).run(), "Remove it")
+    assert desk.services.rehearsals.golden.of(TRAVEL) == []
+
+
+def test_an_own_answer_is_taken_with_one_click_and_others_are_not_offered(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    asked = [
+        desk.services.turns.start(who, None, words)
+        for who, words in (
+            (noor, "How do I book a train to Lyon?"),
+            (desk.people["Ada"], "And how do I, Ada, book a train to Lyon?"),
+        )
+    ]
+    assert all(live.wait_done(30) for live in asked)
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    assert [b.label for b in test.button].count("Take it") == 1
+    test = press(test, "Take it")
+    (row,) = desk.services.rehearsals.golden.of(TRAVEL)
+    assert (row.question, row.origin) == ("How do I book a train to Lyon?", "answer")
+    with desk.services.database.write() as session:  # the next test counts last week's questions
+        mine = col(ConversationRow.id).in_([live.conversation_id for live in asked])
+        session.execute(delete(ConversationRow).where(mine))
+
+
+def test_a_draft_is_rehearsed_after_its_cost_was_shown(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    desk.services.versions.draft(noor, TRAVEL, DRAFT)
+    assert "No golden question yet" in html(open_page("Noor", "admin_routes", id=TRAVEL))
+    golden = Golden(QUESTION, ("Travel policy",), ("travel desk",))
+    desk.services.rehearsals.golden.add(noor, TRAVEL, golden)
+    test = press(open_page("Noor", "admin_routes", id=TRAVEL), "Rehearse…")
+    assert "1 question, 2 calls, at most" in html(test)
+    assert desk.services.rehearsals.runs.of(TRAVEL) == []
+    press(test, "Start the rehearsal")
+    assert over(desk).status == "finished"
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    page = html(test)
+    for words in (
+        "1 better",
+        "sign test",
+        "Published route",
+        "Draft",
+        "Scripted model",
+        "Reader",
+        "does not say",
+        "Grounded, mean",
+    ):
+        assert words in page
+    assert "<b>How do I book a trip?</b>" in page
+
+
+def test_another_admin_sees_the_verdicts_and_not_the_answers(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    desk.services.rehearsals.golden.add(noor, TRAVEL, Golden(QUESTION))
+    version = desk.services.versions.draft(noor, TRAVEL, DRAFT)
+    desk.services.rehearsals.start(noor, version.id)
+    row = over(desk)
+    with desk.services.database.write() as session:
+        theirs = session.get(RehearsalRow, row.id)
+        assert theirs is not None
+        theirs.person_id = desk.people["Tom"].id
+        session.add(theirs)
+    page = html(open_page("Noor", "admin_routes", id=TRAVEL))
+    assert "The answers are not shown" in page
+    assert "sb-pair" not in page
+    assert "1 of 1 done" in page
+
+
+def test_what_a_model_wrote_is_shown_as_words(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    desk.pieces[:] = ["<script>alert(1)</script> ", '<img src="http://evil.test/x.png">']
+    desk.services.rehearsals.golden.add(
+        noor, TRAVEL, Golden("<b>How</b> do I book a trip?", must_say=("<i>x</i>",))
+    )
+    version = desk.services.versions.draft(noor, TRAVEL, DRAFT)
+    desk.services.rehearsals.start(noor, version.id)
+    over(desk)
+    page = html(open_page("Noor", "admin_routes", id=TRAVEL))
+    assert "<script>" not in page
+    assert "<img" not in page.replace('<img src="/app', "")
+    assert "<b>How</b>" not in page
+    assert "<i>x</i>" not in page
+
+
+def test_a_running_rehearsal_shows_how_far_it_is(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    """As another process would see it."""
+    version = desk.services.versions.draft(noor, TRAVEL, DRAFT)
+    desk.services.rehearsals.golden.add(noor, TRAVEL, Golden(QUESTION))
+    route = {"version": 0, "models": ["a"], "prompt": "p", "temperature": 0.0, "max_tokens": 9}
+    desk.services.rehearsals.runs.open(
+        RehearsalRow(
+            intent=TRAVEL,
+            version_id=version.id,
+            number=1,
+            before=route,
+            after=route,
+            person_id=noor.id,
+            questions=4,
+            done=1,
+        )
+    )
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    assert "1 of 4 questions" in html(test)
+    press(test, "Cancel")
+    assert over(desk).status == "cancelled"
