@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from app.domain import Found, Intent, Person, Question, TextDelta
 from app.draft import Draft
@@ -32,23 +34,26 @@ class Scene:
     golden: Golden
     intent: Intent
     found: Found
+    vector: NDArray[np.float32]
 
 
 def scene(entry: RouteEntry, golden: Golden, person: Person, stages: Stages, id: str) -> Scene:
     """Blocking. Searches as `person`, where the intent searches. Raises IndexUnavailable."""
     question = Question(id, "", person, golden.question)
     intent = Intent(entry.name, entry.label, 1.0, "", 0.0)
-    looked = Draft(id, intent=intent)
+    looked, vector = Draft(id, intent=intent), stages.embedder.query(golden.question)
     if entry.search:
-        find(question, stages.embedder.query(golden.question), stages, looked)
-    return Scene(question, golden, intent, looked.found)
+        find(question, vector, stages, looked)
+    return Scene(question, golden, intent, looked.found, vector)
 
 
 def chosen(scene: Scene, table: RoutingTable, stages: Stages, draft: Draft) -> Fitted:
     """Blocking: everything before the model is asked; fills the draft. Raises NoModel."""
     draft.intent, draft.found = scene.intent, scene.found
     writer = Writer(stages.prompts, scene.question, screen(scene.question, stages, draft))
-    fitted = decide(scene.question, scene.intent, table, writer, stages, draft)
+    route = table.entry(scene.intent.name)
+    expected = stages.difficulty.expect(route, scene.question.text, scene.vector)
+    fitted = decide(scene.question, scene.intent, table, writer, stages, draft, expected)
     render(writer, fitted, draft)
     return fitted
 
