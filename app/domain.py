@@ -93,7 +93,9 @@ class Question:
 class Intent:
     """What a question is for. Scores are probabilities in [0, 1]; `chosen_by` says how the name came about.
 
-    (Receipts made before intents were learned hold cosine similarities of examples.)"""
+    `version` counts what admins have published, 0 being the file alone; `corrections` is how many corrected questions the
+    classifier had learned besides. (Receipts made before intents were learned hold cosine similarities of examples.)
+    """
 
     name: str
     label: str
@@ -101,6 +103,8 @@ class Intent:
     runner_up: str
     runner_up_score: float
     chosen_by: Literal["examples", "below threshold"] = "examples"
+    version: int = 0
+    corrections: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,11 @@ from app.routing import (
     Catalogue,
     Choosing,
     Fitted,
+    InForce,
     IntentClassifier,
     RoutingTable,
     fit,
+    in_context,
 )
 from app.routing.difficulty.expectation import Expectation
 from app.routing.difficulty.learned import LearnedScores
@@ -57,7 +59,6 @@ from app.routing.relay import Patience, relay
 from app.routing.swaps import RouteVersions
 
 Result = TypeVar("Result")
-FOLLOW_UP_WORDS = 5
 
 
 class Pool(Protocol):
@@ -71,8 +72,7 @@ class Stages:
     """What a turn needs of the other rooms."""
 
     embedder: Embedder
-    classifier: IntentClassifier
-    table: RoutingTable
+    intents: Callable[[], InForce]
     versions: RouteVersions
     difficulty: LearnedScores
     search: Search
@@ -132,8 +132,9 @@ class Plan:
 
 def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
     """The blocking stages in one go: each way to the pool and back costs more than choosing a model does."""
-    intent, vector = understand(question, stages, draft)
-    table = stages.versions.table(question.person, stages.table)
+    intents = stages.intents()  # once, so that the table is of the version that named the intent
+    intent, vector = understand(question, intents.classifier, stages, draft)
+    table = stages.versions.table(question.person, intents.table)
     if table.entry(intent.name).search:
         find(question, vector, stages, draft)
     writer = Writer(stages.prompts, question, screen(question, stages, draft))
@@ -145,10 +146,10 @@ def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
 
 
 def understand(
-    question: Question, stages: Stages, draft: Draft
+    question: Question, classifier: IntentClassifier, stages: Stages, draft: Draft
 ) -> tuple[Intent, NDArray[np.float32]]:
     vector = stages.embedder.query(search_text(question))
-    draft.intent = stages.classifier.classify(question.text, vector)
+    draft.intent = classifier.classify(question.text, vector)
     draft.stage("understand")
     return draft.intent, vector
 
@@ -267,7 +268,5 @@ def stopped(stages: Stages, draft: Draft) -> Stopped:
 
 
 def search_text(question: Question) -> str:
-    """A short follow-up ("and in Leeds?") means little alone, so the question before it is searched with it."""
-    if question.history and len(question.text.split()) <= FOLLOW_UP_WORDS:
-        return f"{question.history[-1].question} {question.text}"
-    return question.text
+    """A short follow-up means little alone, so it is searched with the question before it."""
+    return in_context(question.text, question.history[-1].question if question.history else "")

@@ -29,7 +29,7 @@ from app.outgoing import VARIABLES
 from app.prompts import PromptLibrary
 from app.records import Ledger
 from app.rehearsal import Rehearsals
-from app.routing import Catalogue, IntentClassifier, RoutingTable
+from app.routing import Catalogue, Intents, RoutingTable
 from app.routing.cards import ALIASES
 from app.routing.difficulty.learned import LearnedScores
 from app.routing.relay import Patience
@@ -58,12 +58,11 @@ class Services:
     documents: Documents
     sync: Sync
     durable: Durable
-    table: RoutingTable
+    intents: Intents
     versions: RouteVersions
     canary_watch: CanaryWatch
     rehearsals: Rehearsals
     difficulty: LearnedScores
-    classifier: IntentClassifier
     catalogue: Catalogue
     prompts: PromptLibrary
     budgets: Budgets
@@ -76,12 +75,16 @@ class Services:
     pool: ThreadPoolExecutor
     folder: DataFolder = field(repr=False)
 
+    @property
+    def table(self) -> RoutingTable:
+        """The routing table in force, with what admins published."""
+        return self.intents.table()
+
     def stages(self) -> Stages:
         """What a turn is made of."""
         return Stages(
             embedder=self.embedder,
-            classifier=self.classifier,
-            table=self.table,
+            intents=self.intents.now,
             versions=self.versions,
             difficulty=self.difficulty,
             search=self.search,
@@ -110,6 +113,7 @@ class Services:
         self.turns.attach(loop, self.stages())
         self.durable.launch()
         self.rollups.start()
+        self.intents.start()
         self.budgets.sweep.start()
         self.canary_watch.start()
         self.difficulty.start()
@@ -133,6 +137,7 @@ class Services:
         self.sync.stop_schedule()
         self.sync.live.close()
         self.rollups.stop()
+        self.intents.stop()
         self.budgets.sweep.stop()
         self.canary_watch.stop()
         self.difficulty.stop()
@@ -175,11 +180,14 @@ def _assemble(
     identity = Identity.build(settings, database, ledger)
     durable = Durable(settings, database)
     index = open_index(settings)
-    table = RoutingTable.load()
     prompts = PromptLibrary()
     embedder = embedder_later.result()
     catalogue = Catalogue(settings, database, ledger, embedder.documents)
-    versions = RouteVersions(database, ledger, table, RouteNames(catalogue, prompts))
+    intents = Intents(
+        database, ledger, RoutingTable.load(), embedder.documents, settings.data_dir / "cache"
+    )
+    names = RouteNames(catalogue, prompts)
+    versions = RouteVersions(database, ledger, intents.table, names)
     sync = Sync(database, ledger, index, embedder, identity.directory, durable, settings)
     journal = Journal(database, ledger)
     rollups = RollUps(database)
@@ -197,12 +205,11 @@ def _assemble(
         documents=Documents(database, ledger, live=sync.live),
         sync=sync,
         durable=durable,
-        table=table,
+        intents=intents,
         versions=versions,
         canary_watch=CanaryWatch(database, versions),
         rehearsals=Rehearsals(database, ledger, versions, turns, identity.accounts.person),
-        difficulty=LearnedScores(database, ledger, table, embedder.query),
-        classifier=IntentClassifier(table, embedder.documents, settings.data_dir / "cache"),
+        difficulty=LearnedScores(database, ledger, intents.table, embedder.query),
         catalogue=catalogue,
         prompts=prompts,
         budgets=Budgets.build(database, ledger, settings.zone),

@@ -144,6 +144,8 @@ class Journal:
                 score=round(intent.score, 4),
                 runner_up=intent.runner_up,
                 runner_up_score=round(intent.runner_up_score, 4),
+                intents_version=intent.version,
+                intent_corrections=intent.corrections,
                 model=route.model,
                 reason=route.reason,
                 left_out={d.model: d.reason for d in route.decisions if not d.allowed},

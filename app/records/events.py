@@ -62,6 +62,8 @@ class RouteChosen(EventBody):
     score: float
     runner_up: str
     runner_up_score: float
+    intents_version: int = 0
+    intent_corrections: int = 0
     model: str
     reason: str
     left_out: dict[str, str]
@@ -304,6 +306,17 @@ class BudgetBlocked(EventBody):
     outcome: Literal["another model", "stopped"]
 
 
+class IntentsChanged(EventBody):
+    """`subject` is the turn of a correction. `version` is the one published, the one that could not be learned, or the one in
+    force when it was said. No example's text is here."""
+
+    type: Literal["intents_changed"] = "intents_changed"
+    change: Literal["drafted", "discarded", "published", "corrected", "not_learned"]
+    version: int
+    reason: str = ""
+    intents: dict[str, str] = Field(description="Intent to what was done to it.")
+
+
 class AccessDenied(EventBody):
     type: Literal["access_denied"] = "access_denied"
     action: str
@@ -345,6 +358,7 @@ Event = Annotated[
     | BudgetChanged
     | BudgetNotice
     | BudgetBlocked
+    | IntentsChanged
     | AccessDenied,
     Field(discriminator="type"),
 ]

@@ -172,8 +172,9 @@ class Rehearsals:
         if judge:
             _may_judge(person, judge, stages)
         in_use = self._versions.in_use(version.intent)
-        before = self._versions.with_version(stages.table, in_use)
-        after = self._versions.with_version(stages.table, version)
+        table = stages.intents().table
+        before = self._versions.with_version(table, in_use)
+        after = self._versions.with_version(table, version)
         entry = before.entry(version.intent)
         return _Plan(id, person.id, goldens, entry, before, after, judge, stages)
 

@@ -4,10 +4,11 @@
 from app.routing.cards import ModelCard
 from app.routing.catalogue import Catalogue
 from app.routing.choice import ModelPolicy, choose
-from app.routing.classifier import IntentClassifier
+from app.routing.classifier import IntentClassifier, in_context
 from app.routing.fit import Choosing, Fitted, Matter, fit
 from app.routing.gate import Gate, form_for
 from app.routing.health import Health, ModelHealth
+from app.routing.live import InForce, Intents
 from app.routing.table import RouteEntry, RoutingTable
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "Fitted",
     "Gate",
     "Health",
+    "InForce",
     "IntentClassifier",
+    "Intents",
     "Matter",
     "ModelCard",
     "ModelHealth",
@@ -26,4 +29,5 @@ __all__ = [
     "choose",
     "fit",
     "form_for",
+    "in_context",
 ]

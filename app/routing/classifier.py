@@ -11,17 +11,20 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.domain import Intent
+from app.routing.corrections import Labelled
 from app.routing.intents import Judgement, train
 from app.routing.table import RouteEntry, RoutingTable
 
 Vector = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vector]
 
+FOLLOW_UP_WORDS = 5
 _PROBE = "The quick brown fox jumps over the lazy dog."
 
 
@@ -29,11 +32,30 @@ class IntentClassifier:
     """`embed` gives one normalised vector a text. With `cache` (a folder) the examples are embedded once and kept; a changed
     example or another embedder makes a new file. Training on the examples takes well under a second for a hundred."""
 
-    def __init__(self, table: RoutingTable, embed: Embed, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        table: RoutingTable,
+        embed: Embed,
+        cache: Path | None = None,
+        *,
+        corrected: Sequence[Labelled] = (),
+        version: int = 0,
+    ) -> None:
+        """`corrected` questions are learned beside the examples; where one is an example itself, the example holds, and of
+        two that disagree the later one. `version` and how many were learned are written on every intent."""
         self._table = table
+        self._version = version
         texts = [text for entry in table.entries for text in entry.examples]
         labels = [entry.name for entry in table.entries for _ in entry.examples]
-        self._model = train(texts, _cached(texts, embed, cache), labels)
+        vectors = _cached(texts, embed, cache)
+        names, examples = set(labels), set(texts)
+        usable = (one for one in corrected if one.intent in names and one.text not in examples)
+        said = {one.text: one.intent for one in usable}
+        self.corrections = len(said)
+        if said:
+            texts, labels = [*texts, *said], [*labels, *said.values()]
+            vectors = np.concatenate([vectors, embed(list(said))])
+        self._model = train(texts, vectors, labels)
         self._places = [self._model.names.index(entry.name) for entry in table.entries]
 
     def classify(self, text: str, vector: Vector) -> Intent:
@@ -45,11 +67,11 @@ class IntentClassifier:
         entry, runner_up = self._table.entries[best], self._table.entries[second]
         closeness = float(judged.closeness[self._places[best]])
         if text.strip() and closeness >= self._limit(entry):
-            return _intent(entry, scores[best], runner_up, scores[second], "examples")
+            return self._intent(entry, scores[best], runner_up, scores[second], "examples")
         fallback = self._table.fallback
         closest, score = (entry, scores[best]) if entry != fallback else (runner_up, scores[second])
         own = scores[self._table.entries.index(fallback)]
-        return _intent(fallback, own, closest, score, "below threshold")
+        return self._intent(fallback, own, closest, score, "below threshold")
 
     def scores(self, text: str, vector: Vector) -> dict[str, float]:
         """Every intent's probability, likeliest first; for pages that explain."""
@@ -61,21 +83,33 @@ class IntentClassifier:
         """In the table's order: the chance that the question is for this intent. What is missing from 1 is for none."""
         return np.asarray(judged.probabilities[self._places] * judged.in_scope, dtype=np.float32)
 
+    def _intent(
+        self,
+        entry: RouteEntry,
+        score: float,
+        runner_up: RouteEntry,
+        second: float,
+        chosen_by: Literal["examples", "below threshold"],
+    ) -> Intent:
+        return Intent(
+            name=entry.name,
+            label=entry.label,
+            score=round(float(score), 4),
+            runner_up=runner_up.name,
+            runner_up_score=round(float(second), 4),
+            chosen_by=chosen_by,
+            version=self._version,
+            corrections=self.corrections,
+        )
+
     def _limit(self, entry: RouteEntry) -> float:
         return self._table.threshold if entry.threshold is None else entry.threshold
 
 
-def _intent(
-    entry: RouteEntry, score: float, runner_up: RouteEntry, second: float, chosen_by: str
-) -> Intent:
-    return Intent(
-        name=entry.name,
-        label=entry.label,
-        score=round(float(score), 4),
-        runner_up=runner_up.name,
-        runner_up_score=round(float(second), 4),
-        chosen_by="examples" if chosen_by == "examples" else "below threshold",
-    )
+def in_context(text: str, before: str) -> str:
+    """What a question is searched and judged by. A short follow-up ("and in Leeds?") means little alone, so the question
+    `before` it stands in front; `before` is empty for the first of a conversation."""
+    return f"{before} {text}" if before and len(text.split()) <= FOLLOW_UP_WORDS else text
 
 
 def _cached(texts: list[str], embed: Embed, folder: Path | None) -> Vector:

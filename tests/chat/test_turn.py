@@ -190,7 +190,8 @@ def test_where_the_intent_allows_it_the_receipt_says_who_wrote_which_part(
     entries = tuple(
         entry.model_copy(update={"continuation": True}) for entry in services.table.entries
     )
-    allowing = replace(stages, table=RoutingTable(entries, services.table.threshold))
+    table = RoutingTable(entries, services.table.threshold)
+    allowing = replace(stages, intents=lambda: replace(services.intents.now(), table=table))
     services.turns.attach(breaks_off.loop, allowing)
     try:
         turn = breaks_off.ask(breaks_off.person("ann"), LYON)

@@ -120,7 +120,7 @@ def record(database: Database, person: Person) -> Record:
 
 @pytest.fixture
 def learned(database: Database, ledger: Ledger, query: Query) -> LearnedScores:
-    return LearnedScores(database, ledger, learning(), query)
+    return LearnedScores(database, ledger, learning, query)
 
 
 def asked(
@@ -324,7 +324,7 @@ def test_stored_weights_that_cannot_be_used_are_ignored_told_and_learned_again(
         else:
             row.weights, row.sha256 = b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # fmt: skip
         session.add(row)
-    started_anew = LearnedScores(database, ledger, learning(), query)
+    started_anew = LearnedScores(database, ledger, learning, query)
     models = cards(catalogue)
     assert asked(NEW_EASY, started_anew, query, models, person)[0] == "strong"
     state = started_anew.state(travel(learning()))
@@ -358,7 +358,7 @@ def test_outcomes_that_are_too_old_are_forgotten(
 ) -> None:
     easy_and_hard(record)
     later = [now()]
-    learned = LearnedScores(database, ledger, learning(), query, lambda: later[0])
+    learned = LearnedScores(database, ledger, learning, query, lambda: later[0])
     learned.check()
     assert learned.state(travel(learning())).version == 1
     later[0] += WINDOW + timedelta(days=1)
@@ -460,9 +460,9 @@ def test_outcomes_and_versions_are_kept_on_postgresql_too(query: Query) -> None:
                             intent="travel", status="finished", feedback=thumb,
                         )
                     )  # fmt: skip
-        learned = LearnedScores(database, Ledger(database), learning(), query)
+        learned = LearnedScores(database, Ledger(database), learning, query)
         assert learned.check() == ["travel"]
-        anew = LearnedScores(database, Ledger(database), learning(), query)
+        anew = LearnedScores(database, Ledger(database), learning, query)
         expected = anew.expect(travel(learning()), NEW_EASY, query(NEW_EASY))
         assert expected is not None
         assert expected.scores["strong"] > expected.scores["cheap"]

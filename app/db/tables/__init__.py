@@ -13,6 +13,12 @@ from app.db.tables.identity import (
     PersonRow,
     SessionRow,
 )
+from app.db.tables.intents import (
+    IntentCorrectionRow,
+    IntentDraftRow,
+    IntentVersionRow,
+    QuestionSharingRow,
+)
 from app.db.tables.knowledge import (
     ChunkRow,
     ConnectorRow,
@@ -56,6 +62,9 @@ __all__ = [
     "EventRow",
     "GoldenQuestionRow",
     "GroupMemberRow",
+    "IntentCorrectionRow",
+    "IntentDraftRow",
+    "IntentVersionRow",
     "IssuerCodeRow",
     "IssuerKeyRow",
     "LoginAttemptRow",
@@ -63,6 +72,7 @@ __all__ = [
     "OutboxRow",
     "PersonPrincipalRow",
     "PersonRow",
+    "QuestionSharingRow",
     "ReaderChangeRow",
     "RehearsalResultRow",
     "RehearsalRow",

@@ -57,7 +57,7 @@ class LearnedScores:
         self,
         database: Database,
         ledger: Ledger,
-        table: RoutingTable,
+        table: Callable[[], RoutingTable],
         embed: Callable[[str], Vector],
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -119,11 +119,11 @@ class LearnedScores:
 
     def check(self) -> list[str]:
         """The intents that were learned anew just now."""
-        return [entry.name for entry in self._table.entries if self.learn(entry)]
+        return [entry.name for entry in self._table().entries if self.learn(entry)]
 
     def start(self, every_s: float = EVERY_S) -> None:
         """Nothing runs where no intent has a tradeoff."""
-        if self._thread is not None or not any(e.difficulty for e in self._table.entries):
+        if self._thread is not None or not any(e.difficulty for e in self._table().entries):
             return
         self._stopping.clear()
         self._thread = threading.Thread(
@@ -140,7 +140,7 @@ class LearnedScores:
 
     def _run(self, every_s: float) -> None:
         while not self._stopping.wait(every_s):
-            for entry in self._table.entries:
+            for entry in self._table().entries:
                 if self._stopping.is_set():
                     return
                 try:

@@ -52,13 +52,14 @@ class Draft:
 
 
 class RouteVersions:
-    """Thread-safe. A change made by another process is seen within five seconds."""
+    """Thread-safe. A change made by another process is seen within five seconds. `table` gives the table as it is without
+    versions: its intents may change (app.routing.live)."""
 
     def __init__(
         self,
         database: Database,
         ledger: Ledger,
-        table: RoutingTable,
+        table: Callable[[], RoutingTable],
         names: Names,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -70,13 +71,13 @@ class RouteVersions:
         self._lock = threading.Lock()
         self._live: dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]] = {}
         self._read_at: float | None = None
-        self._tables: dict[tuple[str, ...], RoutingTable] = {}
+        self._tables: dict[tuple[str, ...], tuple[RoutingTable, RoutingTable]] = {}
 
     # Looking.
 
     def table(self, person: Person, base: RoutingTable | None = None) -> RoutingTable:
         """The routing table as it is for this person now."""
-        base = base or self._table
+        base = base or self._table()
         live = self._current()
         if not live:
             return base
@@ -88,8 +89,10 @@ class RouteVersions:
         with self._lock:
             if key not in self._tables:
                 entries = tuple(_laid_over(e, live, chosen) for e in base.entries)
-                self._tables[key] = RoutingTable(entries, base.threshold, base.suggestions)
-            return self._tables[key]
+                laid_over = RoutingTable(entries, base.threshold, base.suggestions)
+                # The base is kept too: another one that got its id would be taken for it.
+                self._tables[key] = (base, laid_over)
+            return self._tables[key][1]
 
     def with_version(self, base: RoutingTable, row: RouteVersionRow) -> RoutingTable:
         """The table as it would be for everybody if this version were published."""
@@ -98,7 +101,7 @@ class RouteVersions:
 
     def entry(self, intent: str) -> RouteEntry:
         """As it is for people outside any canary. Raises NotFound for an unknown intent."""
-        entry = next((e for e in self._table.entries if e.name == intent), None)
+        entry = next((e for e in self._table().entries if e.name == intent), None)
         if entry is None:
             raise NotFound(f"There is no intent '{intent}'.", fix="Choose one from the list.")
         published, _ = self._current().get(intent, (None, None))

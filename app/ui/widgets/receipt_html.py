@@ -108,8 +108,14 @@ def _intent_rows(intent: Intent | None) -> Iterable[tuple[str, str]]:
         "Intent",
         f"<b>{text(intent.label)}</b> <span class='sb-num-inline'>{intent.score:.2f}</span>"
         f"<small>{how}; next best {text(intent.runner_up.replace('_', ' ') or 'none')} "
-        f"{intent.runner_up_score:.2f}</small>",
+        f"{intent.runner_up_score:.2f}; {_classifier(intent)}</small>",
     )
+
+
+def _classifier(intent: Intent) -> str:
+    version = f"intents version {intent.version}" if intent.version else "intents as delivered"
+    learned = f" and {count(intent.corrections, 'correction')}" if intent.corrections else ""
+    return version + learned
 
 
 def _route_words(route: Route) -> str:
