@@ -17,9 +17,13 @@ from app.rehearsal.runs import Result
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Of one side: medians over what was answered (characters, milliseconds), the mean groundedness in [0, 1], and the cost of
-    everything in dollars. None where nothing can be said."""
+    everything in dollars. None where nothing can be said. `met` of `expected` sources and phrases were there; `forbidden`
+    phrases were, too."""
 
     failed: int
+    met: int
+    expected: int
+    forbidden: int
     characters: float | None
     grounded: float | None
     first_words_ms: float | None
@@ -27,10 +31,13 @@ class Figures:
     cost_usd: float
 
 
-def figures(sides: Sequence[Side]) -> Figures:
+def figures(sides: Sequence[Side], goldens: Sequence[Golden]) -> Figures:
     answered = [side for side in sides if not side.error]
     return Figures(
         failed=len(sides) - len(answered),
+        met=sum(len(side.sources_found) + len(side.said) for side in sides),
+        expected=sum(len(golden.sources) + len(golden.must_say) for golden in goldens),
+        forbidden=sum(len(side.said_in_spite) for side in sides),
         characters=_of(median, [float(len(side.answer)) for side in answered]),
         grounded=_of(fmean, [g for side in answered if (g := side.grounded) is not None]),
         first_words_ms=_of(

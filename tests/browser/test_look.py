@@ -21,6 +21,8 @@ PAGES = (
     "/usage",
     "/connectors",
     "/models",
+    "/routes",
+    "/routes?id=travel_expenses",
     "/people",
     "/audit",
 )

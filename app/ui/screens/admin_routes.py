@@ -64,12 +64,12 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
         _draft(services, person, entry, version)
     if version is not None and version.status == "draft":
         _before(services, person, version)
-    rehearsal.draw(services, person, version, entry.name)
+    rehearsal.draw(services, person, version, entry.name, _labels(services))
     golden_set.draw(services, person, entry.name)
     if history:
         _heading("What was")
         names = {row.id: row.name for row in services.identity.accounts.people()}
-        st.html(route_html.history_table(history, names, zone_of(st.context.timezone)))
+        st.html(route_html.history_table(history, names, _labels(services), zone))
 
 
 def _draft(
@@ -199,7 +199,7 @@ def _heading(words: str) -> None:
 def _labels(services: Services) -> dict[str, str]:
     """Names that a route may hold, and what people call them."""
     names = RouteNames(services.catalogue, services.prompts).models()
-    found = {name: services.catalogue.missing(name)[0] for name in names}
+    found = {name: services.catalogue.missing(name)[0].split(" (")[0] for name in names}
     found |= {card.id: card.label.split(" (")[0] for card in services.catalogue.cards()}
     return found
 

@@ -80,7 +80,7 @@ def _form(services: Services, person: Person, intent: str, rows: list[GoldenQues
 
 
 def _lines(label: str, values: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    typed = st.text_area(label, "\n".join(values), height=110, width=280)
+    typed = st.text_area(label, "\n".join(values), height=110, width=258)
     return tuple(line.strip() for line in (typed or "").splitlines() if line.strip())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import streamlit as st
 
 from app.access.policy import require
@@ -23,8 +25,14 @@ ENDS = {
 }
 
 
-def draw(services: Services, person: Person, version: RouteVersionRow | None, intent: str) -> None:
-    """The section of one intent; `version` is its draft or canary."""
+def draw(
+    services: Services,
+    person: Person,
+    version: RouteVersionRow | None,
+    intent: str,
+    labels: Mapping[str, str],
+) -> None:
+    """The section of one intent; `version` is its draft or canary, `labels` name models and what routes call them."""
     runs = services.rehearsals.runs.of(intent)
     if version is None and not runs:
         return
@@ -33,13 +41,15 @@ def draw(services: Services, person: Person, version: RouteVersionRow | None, in
     if running is not None:
         _running(services, person, running)
     elif version is not None:
-        _begin(services, person, version)
+        _begin(services, person, version, labels)
     over = [run for run in runs if run.status != "running"]
     if over and running is None:
-        _past(services, person, over)
+        _past(services, person, over, labels)
 
 
-def _begin(services: Services, person: Person, version: RouteVersionRow) -> None:
+def _begin(
+    services: Services, person: Person, version: RouteVersionRow, labels: Mapping[str, str]
+) -> None:
     if not services.rehearsals.golden.sizes().get(version.intent):
         page.blank(
             "No golden question yet",
@@ -51,7 +61,7 @@ def _begin(services: Services, person: Person, version: RouteVersionRow) -> None
         judge = st.selectbox(
             "Judge",
             ["", *_judges(services)],
-            format_func=lambda model: _labels(services).get(model, "None"),
+            format_func=lambda model: labels.get(model, "None"),
             help="A model that compares the two answers, asked in both orders. Its opinion is shown and decides nothing.",
             width=260,
             key=f"judge_{version.id}",
@@ -66,7 +76,8 @@ def _begin(services: Services, person: Person, version: RouteVersionRow) -> None
                 st.session_state[key] = (judge, found)
     planned = st.session_state.get(key)
     if planned is not None and planned[0] == judge:
-        st.html(rehearsal_html.estimate_html(planned[1], _labels(services)))
+        found = planned[1]
+        st.html(rehearsal_html.estimate_html(found, labels, _unpriced(services, found.models)))
         with st.container(horizontal=True):
             if st.button("Start the rehearsal", type="primary", key="start_rehearsal"):
                 _start(services, person, version, judge)
@@ -110,7 +121,9 @@ def _follow(services: Services, rehearsal_id: str) -> None:
     st.html(rehearsal_html.progress_html(run))
 
 
-def _past(services: Services, person: Person, runs: list[RehearsalRow]) -> None:
+def _past(
+    services: Services, person: Person, runs: list[RehearsalRow], labels: Mapping[str, str]
+) -> None:
     zone = zone_of(st.context.timezone)
     names = {run.id: f"Version {run.number}, {exact(run.started_at, zone)}" for run in runs}
     chosen = runs[0].id
@@ -119,7 +132,7 @@ def _past(services: Services, person: Person, runs: list[RehearsalRow]) -> None:
             "Rehearsals", list(names), format_func=names.__getitem__, key="rehearsal", width=360
         )
     run = next(one for one in runs if one.id == chosen)
-    st.html(_head(services, run, names[run.id]))
+    st.html(_head(run, names[run.id], labels))
     st.html(rehearsal_html.verdicts_html(services.rehearsals.runs.verdicts(run.id)))
     results = services.rehearsals.runs.results(person, run.id)
     if run.person_id != person.id:
@@ -132,7 +145,7 @@ def _past(services: Services, person: Person, runs: list[RehearsalRow]) -> None:
         wanted = [s for r in results for s in (*r.before.sources_missing, *r.after.sources_missing)]
         titles = services.rehearsals.golden.names.titles(person, wanted)
         st.html(rehearsal_html.figures_html(results))
-        st.html(rehearsal_html.results_html(results, titles, _labels(services)))
+        st.html(rehearsal_html.results_html(results, titles, labels))
         st.caption(
             "Grounded: statements whose words and numbers stand in a passage they cite. It knows no paraphrase."
         )
@@ -147,9 +160,8 @@ def _past(services: Services, person: Person, runs: list[RehearsalRow]) -> None:
         )
 
 
-def _head(services: Services, run: RehearsalRow, name: str) -> str:
-    judge = f", judge {text(_labels(services).get(run.judge, run.judge))}" if run.judge else ""
-    labels = _labels(services)
+def _head(run: RehearsalRow, name: str, labels: Mapping[str, str]) -> str:
+    judge = f", judge {text(labels.get(run.judge, run.judge))}" if run.judge else ""
     routes = " against ".join(
         text(" → ".join(labels.get(m, m) for m in route["models"])) + f", {text(route['prompt'])}"
         for route in (run.after, run.before)
@@ -165,8 +177,9 @@ def _judges(services: Services) -> list[str]:
     return [card.id for card in cards if card.enabled and card.grounded and not card.needs_passages]
 
 
-def _labels(services: Services) -> dict[str, str]:
-    return {card.id: card.label.split(" (")[0] for card in services.catalogue.cards()}
+def _unpriced(services: Services, models: Iterable[str]) -> list[str]:
+    cards = [services.catalogue.card(model) for model in models]
+    return [card.label for card in cards if not (card.local or card.price_in or card.price_out)]
 
 
 def may(services: Services, person: Person) -> Person:

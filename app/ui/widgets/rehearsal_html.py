@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from app.db.tables import GoldenQuestionRow, RehearsalRow
 from app.rehearsal import Estimate, Figures, Result, Side, figures, sign_test
 from app.rehearsal.judge import Opinion
+from app.rehearsal.sources import ID_PREFIX
 from app.ui.widgets.answer_html import answer_html
 from app.ui.widgets.page import status
 from app.ui.widgets.words import count, milliseconds, money, share, text
@@ -23,7 +24,8 @@ CHANCE = 0.05
 Names = Mapping[str, str]
 
 
-def estimate_html(found: Estimate, labels: Names) -> str:
+def estimate_html(found: Estimate, labels: Names, unpriced: Sequence[str]) -> str:
+    """`unpriced`: labels of asked models whose price nobody has set."""
     models = ", ".join(
         f"{text(labels.get(model, model))} {count(calls, 'time')}"
         for model, calls in found.models.items()
@@ -32,10 +34,15 @@ def estimate_html(found: Estimate, labels: Names) -> str:
         f"<li>“{text(question)}” would be refused: {text(why)}</li>"
         for question, why in found.refused[:5]
     )
+    unknown = (
+        f" The price of {text(', '.join(unpriced))} is not set and counts as nothing."
+        if unpriced
+        else ""
+    )
     return (
         f"<p><b>{count(found.questions, 'question')}, {count(found.calls, 'call')}, at most "
         f"{money(found.most_usd)}.</b> It asks {models or 'no model'}. It is recorded as a rehearsal and is nobody's"
-        f" usage.</p>" + (f"<ul class='sb-meta'>{refused}</ul>" if refused else "")
+        f" usage.{unknown}</p>" + (f"<ul class='sb-meta'>{refused}</ul>" if refused else "")
     )
 
 
@@ -70,10 +77,13 @@ def verdicts_html(verdicts: Mapping[str, int]) -> str:
 
 
 def figures_html(results: Sequence[Result]) -> str:
-    before = figures([result.before for result in results])
-    after = figures([result.after for result in results])
+    goldens = [result.golden for result in results]
+    before = figures([result.before for result in results], goldens)
+    after = figures([result.after for result in results], goldens)
     lines: tuple[tuple[str, Callable[[Figures], str]], ...] = (
         ("Failed", lambda f: f"{f.failed:,}"),
+        ("Expected sources and phrases", lambda f: f"{f.met:,} of {f.expected:,}"),
+        ("Forbidden phrases", lambda f: f"{f.forbidden:,}"),
         ("Grounded, mean", lambda f: share(f.grounded)),
         ("Length, median", lambda f: _or_dash(f.characters, lambda n: f"{n:,.0f} characters")),
         ("First words, median", lambda f: _or_dash(f.first_words_ms, milliseconds)),
@@ -85,7 +95,7 @@ def figures_html(results: Sequence[Result]) -> str:
         for name, of in lines
     )
     return (
-        '<div class="sb-table"><table><thead><tr><th></th><th class="sb-n">Published route</th>'
+        '<div class="sb-table sb-narrow"><table><thead><tr><th></th><th class="sb-n">Published route</th>'
         f'<th class="sb-n">Draft</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
@@ -99,7 +109,7 @@ def results_html(results: Sequence[Result], titles: Names, labels: Names) -> str
 
 def golden_table(rows: Sequence[GoldenQuestionRow], titles: Names) -> str:
     cells = "".join(
-        f"<tr><td>{text(row.question)}</td><td>{_lines([titles.get(s, s) for s in row.sources])}</td>"
+        f"<tr><td>{text(row.question)}</td><td>{_sources(row.sources, titles)}</td>"
         f"<td>{_lines(row.must_say)}</td><td>{_lines(row.must_not_say)}</td></tr>"
         for row in rows
     )
@@ -166,6 +176,16 @@ def _opinion(opinion: Opinion, labels: Names) -> str:
         f'<p class="sb-meta">Opinion of {judge}, a model: it favours {FAVOURS[opinion.favours]}.'
         f" {text(opinion.says)}</p>"
     )
+
+
+def _sources(sources: Sequence[str], titles: Names) -> str:
+    """A name that no readable document has is likely a slip."""
+    told = [
+        text(titles.get(s, s))
+        + ("" if s.startswith(ID_PREFIX) else "<small>no one document that you may read</small>")
+        for s in sources
+    ]
+    return "<br>".join(told) or '<span class="sb-meta">–</span>'
 
 
 def _lines(values: Sequence[str]) -> str:

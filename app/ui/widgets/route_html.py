@@ -32,11 +32,11 @@ def routes_table(
 ) -> str:
     rows = "".join(
         f'<tr><td><a href="/routes?id={text(e.name)}" data-sb="go:admin_routes:{text(e.name)}">'
-        f"{text(e.label)}</a></td><td>{_models(e.models, labels)}</td><td class='sb-k'>{text(e.prompt)}</td>"
-        f"<td>{_row_state(e, open_versions.get(e.name))}</td></tr>"
+        f"{text(e.label)}</a></td><td>{_row_state(e, open_versions.get(e.name))}</td>"
+        f"<td>{_models(e.models, labels)}</td><td class='sb-k'>{text(e.prompt)}</td></tr>"
         for e in entries
     )
-    return _table("<th>Intent</th><th>Models, in order</th><th>Prompt</th><th>State</th>", rows)
+    return _table("<th>Intent</th><th>State</th><th>Models, in order</th><th>Prompt</th>", rows)
 
 
 def state_of(
@@ -133,11 +133,11 @@ def comparison_html(found: Comparison, margins: Margins) -> str:
 
 
 def history_table(
-    history: Sequence[RouteVersionRow], people: Mapping[str, str], zone: tzinfo
+    history: Sequence[RouteVersionRow], people: Mapping[str, str], labels: Labels, zone: tzinfo
 ) -> str:
     rows = "".join(
         f"<tr><td class='sb-n'>{row.number}</td><td>{page.status(*STATES[row.status])}"
-        f"<small>{text(row.note)}</small></td><td>{text(', '.join(row.models))}<small>{text(row.prompt)}</small></td>"
+        f"<small>{text(row.note)}</small></td><td>{_models(row.models, labels)}<small>{text(row.prompt)}</small></td>"
         f"<td>{text(people.get(row.created_by, row.created_by))}<small>{time_html(row.created_at, zone)}</small></td></tr>"
         for row in history
     )
