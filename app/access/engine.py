@@ -26,11 +26,11 @@ ENTITY = re.compile(r'\b([A-Z]\w*)::"([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A Cedar entity: attributes are strings, booleans or other entities."""
+    """A Cedar entity: attributes are strings, booleans, other entities or sets of them."""
 
     type: str
     id: str
-    attributes: Mapping[str, Entity | str | bool] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
     parents: tuple[Entity, ...] = ()
 
     @property
@@ -40,22 +40,31 @@ class Entity:
     @property
     def key(self) -> tuple[Hashable, ...]:
         """Equal for two entities exactly when `as_json` is."""
-        attributes = tuple(
-            (name, (value.type, value.id) if isinstance(value, Entity) else value)
-            for name, value in sorted(self.attributes.items())
-        )
+        attributes = tuple((name, _key(value)) for name, value in sorted(self.attributes.items()))
         parents = tuple((parent.type, parent.id) for parent in self.parents)
         return self.type, self.id, attributes, parents
 
     def as_json(self) -> dict[str, Any]:
         return {
             "uid": self.uid,
-            "attrs": {
-                name: {"__entity": value.uid} if isinstance(value, Entity) else value
-                for name, value in self.attributes.items()
-            },
+            "attrs": {name: _json(value) for name, value in self.attributes.items()},
             "parents": [parent.uid for parent in self.parents],
         }
+
+
+Attribute = Entity | tuple[Entity, ...] | str | bool
+
+
+def _key(value: Attribute) -> Hashable:
+    if isinstance(value, Entity):
+        return value.type, value.id
+    return tuple(_key(one) for one in value) if isinstance(value, tuple) else value
+
+
+def _json(value: Attribute) -> Any:
+    if isinstance(value, Entity):
+        return {"__entity": value.uid}
+    return [_json(one) for one in value] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.access.catalogue import ACTIONS, AREAS, PAGES, ROUTES
-from app.access.engine import FOLDER, Entity, PolicyEngine
+from app.access.engine import FOLDER, Attribute, Entity, PolicyEngine
 from app.domain import Decision, Person, Role
 from app.errors import ConfigurationError, Denied
 from app.records.events import AccessDenied
@@ -31,9 +31,27 @@ class Policy:
         self._groups = self.engine.named("Group")
         self._check_names()
 
-    def use_model(self, person: Person, model_id: str, provider: str, local: bool) -> Decision:
-        model = Entity("Model", model_id, {"provider": provider, "local": local})
-        return self._decide(person, "use_model", model, f"use the model '{model_id}'")
+    def use_model(
+        self,
+        person: Person,
+        model_id: str,
+        provider: str,
+        local: bool,
+        audience: Sequence[str] = (),
+    ) -> Decision:
+        """`audience` are the groups (`group:idp/finance`) and teams (`team:Sales`) that an admin keeps the model for."""
+        kept = [name.partition(":") for name in audience]
+        groups = tuple(Entity("Group", name) for kind, _, name in kept if kind == "group")
+        teams = tuple(Entity("Team", name) for kind, _, name in kept if kind == "team")
+        attributes: dict[str, Attribute] = {
+            "provider": provider,
+            "local": local,
+            "kept": bool(kept),
+            "groups": groups,
+            "teams": teams,
+        }
+        model = Entity("Model", model_id, attributes)
+        return self._decide(person, "use_model", model, f"use the model '{model_id}'", also=groups)
 
     def run_action(self, person: Person, action: str) -> Decision:
         """May they press this button? With the obligation `approval` when it waits for their team lead first."""
@@ -61,7 +79,7 @@ class Policy:
         known = self._actions.get(action)
         if known is None:
             return _unknown("action", action)
-        attributes: dict[str, Entity | str | bool] = {
+        attributes: dict[str, Attribute] = {
             "button": _button(known.name, known.risk),
             "requester": Entity("Person", requester_id),
         }
@@ -104,22 +122,25 @@ class Policy:
         resource: Entity,
         what: str,
         context: Mapping[str, bool] | None = None,
+        also: Sequence[Entity] = (),
     ) -> Decision:
-        principal = VISITOR if person is None else self._principal(person)
+        """`also` are groups that no rule names but the resource does."""
+        principal = VISITOR if person is None else self._principal(person, also)
         verdict = self.engine.decide(principal, action, resource, context)
         if verdict.reason:
             return Decision(verdict.allowed, verdict.reason, verdict.rule)
         return Decision(verdict.allowed, f"No rule allows {_who(person)} to {what}.")
 
-    def _principal(self, person: Person) -> Entity:
-        """Of a person's groups only those that a rule names: hundreds of claims cost nothing."""
-        attributes: dict[str, Entity | str | bool] = {
+    def _principal(self, person: Person, also: Sequence[Entity]) -> Entity:
+        """Of a person's groups only those that a rule or the resource names: hundreds of claims cost nothing."""
+        attributes: dict[str, Attribute] = {
             "email": person.email,
             "role": Entity("Role", person.role.value),
         }
         if person.team:
             attributes["team"] = Entity("Team", person.team)
-        groups = (group for group in self._groups if f"group:{group}" in person.principals)
+        named = {*self._groups, *(group.id for group in also)}
+        groups = sorted(group for group in named if f"group:{group}" in person.principals)
         return Entity(
             "Person", person.id, attributes, tuple(Entity("Group", group) for group in groups)
         )

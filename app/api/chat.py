@@ -78,12 +78,14 @@ class ChatEndpoint:
 
     def _check_wish(self, person: Person, wish: str) -> None:
         cards = self._services.catalogue.cards()
-        card = next((card for card in cards if card.id == wish and card.enabled), None)
+        card = next((card for card in cards if card.id == wish and card.offered), None)
         if card is None:
             raise NotFound(
                 f"There is no model '{wish}'.", fix="GET /v1/models lists those you may use."
             )
-        decision = self._services.policy.use_model(person, card.id, card.provider, card.local)
+        decision = self._services.policy.use_model(
+            person, card.id, card.provider, card.local, card.audience
+        )
         if not decision.allowed:
             raise Denied(
                 f"You may not use the model '{wish}'. {decision.reason}",

@@ -59,7 +59,8 @@ class Lookups:
         allowed = [
             card
             for card in self._services.catalogue.cards()
-            if card.enabled and policy.use_model(person, card.id, card.provider, card.local)
+            if card.offered
+            and policy.use_model(person, card.id, card.provider, card.local, card.audience)
         ]
         data: list[Json] = [_model(AUTO, "switchboard", "Chosen by question, data and policy")]
         data += [

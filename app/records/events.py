@@ -197,6 +197,23 @@ class ModelChanged(EventBody):
     change: dict[str, Any]
 
 
+class ModelAdded(EventBody):
+    """An admin added a model, or took one away that an admin had added; `subject` is its id."""
+
+    type: Literal["model_added"] = "model_added"
+    change: Literal["added", "removed"]
+    provider: str
+    base_url: str = ""
+
+
+class ProviderKeyChanged(EventBody):
+    """`subject` is the key's id; the key itself is nowhere but sealed in its row."""
+
+    type: Literal["provider_key_changed"] = "provider_key_changed"
+    change: Literal["added", "removed"]
+    account: str
+
+
 class RouteChanged(EventBody):
     """A step in the life of a version of an intent's route; `subject` is the version's id."""
 
@@ -346,7 +363,9 @@ Event = Annotated[
     | PermissionsStale
     | SyncDone
     | PreviewedAs
+    | ModelAdded
     | ModelChanged
+    | ProviderKeyChanged
     | RouteChanged
     | GoldenSetChanged
     | RehearsalChanged

@@ -10,21 +10,34 @@ from numpy.typing import NDArray
 from app.errors import ConfigurationError
 from app.llm.model import ChatModel
 from app.routing.cards import READER, ModelCard
+from app.routing.keys import Key, KeyPool, PooledModel
 from app.settings import Settings
+
+KEYLESS = Key("none", "")
+"""For a server that wants no key."""
+
+
+def given_keys(settings: Settings) -> dict[str, str]:
+    """The settings' key of each account."""
+    return {
+        "openai": settings.openai_api_key.get_secret_value(),
+        "anthropic": settings.anthropic_api_key.get_secret_value(),
+        "compatible": settings.compatible_api_key.get_secret_value(),
+    }
 
 
 def build_adapter(
     card: ModelCard,
     settings: Settings,
     embed: Callable[[Sequence[str]], NDArray[np.float32]] | None,
+    keys: Sequence[Key],
+    pool: KeyPool,
 ) -> ChatModel:
     """Raises ConfigurationError for a card that no adapter serves."""
-    if card.provider == "openai":
-        return _openai(card, settings)
-    if card.provider == "compatible":
-        return _compatible(card, settings)
-    if card.provider == "anthropic":
-        return _anthropic(card, settings)
+    hosted = {"openai": _openai, "compatible": _compatible, "anthropic": _anthropic}
+    if make := hosted.get(card.provider):
+        made = {key.id: make(card, settings, key.secret) for key in keys or [KEYLESS]}
+        return PooledModel(made, pool)
     if card.id == READER:
         from app.llm.extractive import ExtractiveReader
 
@@ -36,7 +49,7 @@ def build_adapter(
     raise ConfigurationError(f"No adapter serves the model {card.id}.")
 
 
-def _openai(card: ModelCard, settings: Settings) -> ChatModel:
+def _openai(card: ModelCard, settings: Settings, key: str) -> ChatModel:
     from app.llm.openai import OpenAIModel
 
     return OpenAIModel(
@@ -44,13 +57,13 @@ def _openai(card: ModelCard, settings: Settings) -> ChatModel:
         card.label,
         provider=card.provider,
         model_name=card.model_name,
-        api_key=settings.openai_api_key.get_secret_value(),
-        base_url=settings.openai_base_url,
+        api_key=key,
+        base_url=card.base_url or settings.openai_base_url,
         read_timeout_s=_read_timeout_s(settings),
     )
 
 
-def _compatible(card: ModelCard, settings: Settings) -> ChatModel:
+def _compatible(card: ModelCard, settings: Settings, key: str) -> ChatModel:
     from app.llm.openai import OpenAIModel
 
     return OpenAIModel(
@@ -58,14 +71,14 @@ def _compatible(card: ModelCard, settings: Settings) -> ChatModel:
         card.label,
         provider=card.provider,
         model_name=card.model_name,
-        api_key=settings.compatible_api_key.get_secret_value(),
-        base_url=settings.compatible_base_url,
+        api_key=key,
+        base_url=card.base_url or settings.compatible_base_url,
         dialect="compatible",
         read_timeout_s=_read_timeout_s(settings),
     )
 
 
-def _anthropic(card: ModelCard, settings: Settings) -> ChatModel:
+def _anthropic(card: ModelCard, settings: Settings, key: str) -> ChatModel:
     from app.llm.anthropic import AnthropicModel
 
     return AnthropicModel(
@@ -73,8 +86,8 @@ def _anthropic(card: ModelCard, settings: Settings) -> ChatModel:
         card.label,
         provider=card.provider,
         model_name=card.model_name,
-        api_key=settings.anthropic_api_key.get_secret_value(),
-        base_url=settings.anthropic_base_url,
+        api_key=key,
+        base_url=card.base_url or settings.anthropic_base_url,
         read_timeout_s=_read_timeout_s(settings),
     )
 

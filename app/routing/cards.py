@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
-from app.domain import DataClass
+from app.domain import DataClass, now
 from app.errors import ConfigurationError
 from app.routing.prices import list_price
 from app.settings import Settings
@@ -35,7 +36,11 @@ _UNPRICED = "Its price is unknown: set it here to see costs."
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model of the catalogue. `clearance` is the highest data class it may be sent; prices are US dollars per million
-    tokens. `grounded` says whether it may answer from passages, `needs_passages` that it can do nothing else."""
+    tokens. `grounded` says whether it may answer from passages, `needs_passages` that it can do nothing else.
+
+    `audience` are the groups and teams that it is kept for, empty for everyone; `per_minute` and `at_once` limit its calls in
+    each process, 0 for no limit. `base_url` and `added` belong to models that an admin added; others come from the settings.
+    """
 
     id: str
     label: str
@@ -50,6 +55,29 @@ class ModelCard:
     enabled: bool = True
     grounded: bool = True
     needs_passages: bool = False
+    modalities: tuple[str, ...] = ("text",)
+    region: str = ""
+    audience: tuple[str, ...] = ()
+    per_minute: int = 0
+    at_once: int = 0
+    base_url: str = ""
+    added_on: date | None = None
+    retired_on: date | None = None
+    added: bool = False
+
+    @property
+    def retired(self) -> bool:
+        """From its date on, in UTC."""
+        return self.retired_on is not None and self.retired_on <= now().date()
+
+    @property
+    def offered(self) -> bool:
+        return self.enabled and not self.retired
+
+    @property
+    def account(self) -> str:
+        """Whose keys it uses: models of one provider share them, unless they are looked for at another address."""
+        return f"{self.provider} {self.base_url}".strip()
 
 
 def built_in(settings: Settings) -> dict[str, tuple[ModelCard, ...]]:

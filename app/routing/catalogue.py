@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +16,32 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.db.tables import ModelSettingRow
-from app.domain import DataClass, Json, Person, Usage, now
+from app.domain import DataClass, Person, Usage, now
 from app.errors import InputError, NotFound
 from app.llm.model import ChatModel
 from app.records import Ledger
 from app.records.events import ModelChanged
-from app.routing.adapters import build_adapter
+from app.routing.adapters import build_adapter, given_keys
+from app.routing.added import AddedModels, NewModel
 from app.routing.cards import ALIASES, ModelCard, built_in
 from app.routing.gate import Gate
 from app.routing.health import Health
+from app.routing.keyring import Keyring
+from app.routing.keys import KeyPool
+from app.routing.limits import Limits
+from app.sealing import open_sealer
 from app.settings import Settings
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
+Made = tuple[str, str, str, tuple[str, ...]]
+"""What an adapter was made of: account, model, label, stored keys. Another one is made when that changes."""
+OWN: Made = ("", "", "", ())
+NEVER = date(9999, 1, 1)
+CHANGEABLE = (
+    "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",
+    "per_minute", "at_once", "retired_on",
+)  # fmt: skip
 _REREAD_S = 5.0  # another process's change is seen after this long
 _DEAREST = 10_000.0  # dollars per million tokens; a larger figure is a slip of the keyboard
 
@@ -48,9 +63,15 @@ class Catalogue:
         self._ledger = ledger
         self._embed = embed
         self.health = health or Health()
+        self.limits = Limits()
+        self.pool = KeyPool()
+        self.keyring = Keyring(database, ledger, open_sealer(settings), given_keys(settings))
+        self._added = AddedModels(database, ledger)
         self._built_in = built_in(settings)
         self._lock = threading.Lock()
-        self._models: dict[str, Gate] = {}
+        self._models: dict[str, tuple[Made, Gate]] = {}
+        self._key_ids: dict[str, tuple[str, ...]] = {}
+        self._outdated: list[Gate] = []
         self._cards: dict[str, ModelCard] = {}
         self._read_at: float | None = None
 
@@ -72,7 +93,9 @@ class Catalogue:
         """The cards that a name in a routing table stands for: an alias's models, or one model."""
         current = self._current()
         if name in self._built_in:
-            return [current[card.id] for card in self._built_in[name]]
+            configured = [current[card.id] for card in self._built_in[name] if card.id in current]
+            added = [card for card in current.values() if card.added and card.provider == name]
+            return [*configured, *added]
         return [current[name]] if name in current else []
 
     def missing(self, name: str) -> tuple[str, str]:
@@ -82,27 +105,37 @@ class Catalogue:
     def model(self, model_id: str) -> Gate:
         """The adapter, behind the gate that checks its clearance. Importing an SDK takes up to a second: call `warm` from a thread at start."""
         card = self.card(model_id)
+        made_of = (card.account, card.model_name, card.label, self._key_ids.get(card.account, ()))
         with self._lock:
-            if model_id not in self._models:
-                made = build_adapter(card, self._settings, self._embed)
-                self._models[model_id] = self._gated(card.id, made)
-            return self._models[model_id]
+            known = self._models.get(model_id)
+            if known is not None and known[0] in (made_of, OWN):
+                return known[1]
+            if known is not None:  # answers that are under way finish with it
+                self._outdated.append(known[1])
+            keys = self.keyring.keys(card.account)
+            made = build_adapter(card, self._settings, self._embed, keys, self.pool)
+            self._models[model_id] = (made_of, self._gated(card.id, made))
+            return self._models[model_id][1]
 
     def _gated(self, model_id: str, model: ChatModel) -> Gate:
         """The clearance is asked for at each call: an admin may have lowered it since the route was chosen."""
-        return Gate(model, lambda: self.card(model_id).clearance)
+        return Gate(
+            model,
+            lambda: self.card(model_id).clearance,
+            lambda: self.limits.call(self.card(model_id)),
+        )
 
     def add(self, card: ModelCard, model: ChatModel, alias: str) -> None:
         """A model of the caller's own, such as a scripted one in a test or an extension's, first under `alias`."""
         with self._lock:
             self._built_in[alias] = (card, *self._built_in.get(alias, ()))
-            self._models[card.id] = self._gated(card.id, model)
+            self._models[card.id] = (OWN, self._gated(card.id, model))
             self._read_at = None
 
     def warm(self) -> None:
         """Makes the adapters of the enabled models, so that no question waits for an import."""
         for card in self.cards():
-            if card.enabled:
+            if card.offered:
                 self.model(card.id)
 
     async def check(self, model_id: str) -> None:
@@ -112,8 +145,10 @@ class Catalogue:
         self.health.succeeded(model_id)
 
     async def close(self) -> None:
-        models = list(self._models.values())
-        self._models.clear()
+        with self._lock:
+            models = [*self._outdated, *(model for _, model in self._models.values())]
+            self._models.clear()
+            self._outdated.clear()
         await asyncio.gather(*(model.close() for model in models))
 
     def cost(self, model_id: str, usage: Usage) -> float:
@@ -133,27 +168,76 @@ class Catalogue:
         clearance: DataClass | None = None,
         price_in: float | None = None,
         price_out: float | None = None,
+        context_tokens: int | None = None,
+        region: str | None = None,
+        audience: Sequence[str] | None = None,
+        per_minute: int | None = None,
+        at_once: int | None = None,
+        retired_on: date | None = None,
     ) -> ModelCard:
         """Stores an admin's change (None leaves a value alone) and records it. The caller has asked Policy.administer.
 
-        Raises NotFound for an unknown model, InputError for an impossible price.
+        A model is restored by a date of retirement in the far future, `NEVER`. Raises NotFound for an unknown model,
+        InputError for an impossible price, limit or audience.
         """
         self.card(model_id)
         for price in (price_in, price_out):
             if price is not None and not 0 <= price <= _DEAREST:
                 raise InputError("A price is between 0 and 10,000 dollars per million tokens.")
-        asked: Json = {
+        if any(limit is not None and limit < 0 for limit in (per_minute, at_once)):
+            raise InputError("A limit is a number of calls, or 0 for none.")
+        if context_tokens is not None and context_tokens < 1_000:
+            raise InputError("A model reads at least 1,000 tokens.")
+        asked: dict[str, Any] = {
             "enabled": enabled,
             "clearance": None if clearance is None else int(clearance),
             "price_in": price_in,
             "price_out": price_out,
+            "context_tokens": context_tokens,
+            "region": None if region is None else region.strip()[:80],
+            "audience": None if audience is None else _audience(audience),
+            "per_minute": per_minute,
+            "at_once": at_once,
+            "retired_on": retired_on,
         }
         changed = {name: value for name, value in asked.items() if value is not None}
         if changed:
             self._store(actor, model_id, changed)
         return self.card(model_id)
 
-    def _store(self, actor: Person, model_id: str, changed: Json) -> None:
+    def add_model(self, actor: Person, new: NewModel, key: str = "") -> str:
+        """Adds a model of an admin's, with a key for its account if one is given, and returns its id. Raises InputError."""
+        model_id = self._added.add(actor, new, self._current())
+        self._read_at = None
+        if key.strip():
+            try:
+                self.add_key(actor, self.card(model_id).account, key)
+            except InputError:
+                self.remove_model(actor, model_id)
+                raise
+        return model_id
+
+    def remove_model(self, actor: Person, model_id: str) -> None:
+        """Takes an added model away; keys that no other model uses go with it. Raises NotFound."""
+        card = self.card(model_id)
+        self._added.remove(actor, model_id)
+        self._read_at = None
+        if card.base_url and all(other.account != card.account for other in self.cards()):
+            for key in self.keyring.stored(card.account):
+                self.keyring.remove(actor, key.id)
+
+    def add_key(self, actor: Person, account: str, secret: str) -> str:
+        """Raises InputError."""
+        key_id = self.keyring.add(actor, account, secret)
+        self._read_at = None
+        return key_id
+
+    def remove_key(self, actor: Person, key_id: str) -> None:
+        """Raises NotFound."""
+        self.keyring.remove(actor, key_id)
+        self._read_at = None
+
+    def _store(self, actor: Person, model_id: str, changed: dict[str, Any]) -> None:
         with self._database.write() as session:
             row = session.get(ModelSettingRow, model_id)
             if row is None:
@@ -163,8 +247,9 @@ class Catalogue:
             row.version += 1
             row.changed_by, row.changed_at = actor.id, now()
             session.add(row)
+            told = {k: v.isoformat() if isinstance(v, date) else v for k, v in changed.items()}
             self._ledger.append(
-                session, ModelChanged(actor=actor.id, subject=model_id, change=changed)
+                session, ModelChanged(actor=actor.id, subject=model_id, change=told)
             )
         self._read_at = None
 
@@ -172,23 +257,39 @@ class Catalogue:
         at = time.monotonic()
         if self._read_at is None or at - self._read_at > _REREAD_S:
             cards = self._read()
+            self._key_ids = self.keyring.ids()
             self._cards, self._read_at = cards, at
         return self._cards
 
     def _read(self) -> dict[str, ModelCard]:
         with self._database.read() as session:
             rows = {row.model_id: row for row in session.execute(select(ModelSettingRow)).scalars()}
-        cards = (card for cards in self._built_in.values() for card in cards)
+        own = [card for cards in self._built_in.values() for card in cards]
+        known = {card.id for card in own}
+        cards = [*own, *(card for card in self._added.cards() if card.id not in known)]
         return {card.id: _changed(card, rows.get(card.id)) for card in cards}
 
 
 def _changed(card: ModelCard, row: ModelSettingRow | None) -> ModelCard:
+    """The card with what an admin said about it."""
     if row is None:
         return card
-    return replace(
-        card,
-        enabled=card.enabled if row.enabled is None else row.enabled,
-        clearance=card.clearance if row.clearance is None else DataClass(row.clearance),
-        price_in=card.price_in if row.price_in is None else row.price_in,
-        price_out=card.price_out if row.price_out is None else row.price_out,
-    )
+    said = {name: getattr(row, name) for name in CHANGEABLE}
+    kept: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if "clearance" in kept:
+        kept["clearance"] = DataClass(kept["clearance"])
+    if "audience" in kept:
+        kept["audience"] = tuple(kept["audience"])
+    return replace(card, **kept)
+
+
+def _audience(names: Sequence[str]) -> list[str]:
+    """Raises InputError for what is neither a group nor a team."""
+    for name in names:
+        kind, _, rest = name.partition(":")
+        if kind not in ("group", "team") or not rest:
+            raise InputError(
+                f"'{name}' is neither a group nor a team.",
+                fix="Write group:idp/finance or team:Sales.",
+            )
+    return list(dict.fromkeys(names))

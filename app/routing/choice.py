@@ -6,7 +6,7 @@ table names it or the person picked it by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +25,14 @@ ANSWER_TOKENS = 800  # kept free for the answer
 class ModelPolicy(Protocol):
     """What choosing needs of app.access.Policy."""
 
-    def use_model(self, person: Person, model_id: str, provider: str, local: bool) -> Decision: ...
+    def use_model(
+        self,
+        person: Person,
+        model_id: str,
+        provider: str,
+        local: bool,
+        audience: Sequence[str] = (),
+    ) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,8 @@ def _objection(card: ModelCard, asked: _Asked) -> str:
     """Why this model may not or cannot answer; empty when it may. The dearest check comes last."""
     if not card.enabled:
         return "an admin switched it off"
+    if card.retired:
+        return f"it was retired on {card.retired_on:%d %B %Y}"
     if card.clearance < asked.data_class:
         return (
             f"it is cleared for {card.clearance.label} data only, and this is "
@@ -154,7 +163,11 @@ def _objection(card: ModelCard, asked: _Asked) -> str:
         return f"the question is longer than the {card.context_tokens:,} tokens it can read"
     if unhealthy := asked.catalogue.health.objection(card.id):
         return unhealthy
-    decision = asked.policy.use_model(asked.person, card.id, card.provider, card.local)
+    if full := asked.catalogue.limits.objection(card):
+        return full
+    decision = asked.policy.use_model(
+        asked.person, card.id, card.provider, card.local, card.audience
+    )
     return "" if decision.allowed else decision.reason or "no policy allows it"
 
 

@@ -7,7 +7,7 @@ what is really sent, with the clearance as it is at that moment, for first choic
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import replace
 
 from app.domain import Continuation, DataClass, Masked, ModelCall, ModelChunk
@@ -16,11 +16,17 @@ from app.llm.model import ChatModel, Continues
 
 
 class Gate:
-    """A ChatModel. `clearance` gives the model's clearance now."""
+    """A ChatModel. `clearance` gives the model's clearance now, `counted` holds a place under its limits during a call."""
 
-    def __init__(self, inner: ChatModel, clearance: Callable[[], DataClass]) -> None:
+    def __init__(
+        self,
+        inner: ChatModel,
+        clearance: Callable[[], DataClass],
+        counted: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.inner = inner
         self._clearance = clearance
+        self._counted = counted
 
     @property
     def id(self) -> str:
@@ -39,10 +45,13 @@ class Gate:
         return self.inner.continues
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
-        """Raises NotCleared, before anything is sent, unless the call or its masked form is within the clearance."""
-        async with aclosing(self.inner.stream(self.admitted(call))) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        """Raises NotCleared, before anything is sent, unless the call or its masked form is within the clearance, and
+        ModelBusy when the model is at a limit that an admin set."""
+        form = self.admitted(call)
+        with self._counted():
+            async with aclosing(self.inner.stream(form)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
     def admitted(self, call: ModelCall) -> ModelCall:
         """The call in the form that this model may be sent."""

@@ -1,6 +1,7 @@
 """Every table, by room. Importing this package registers all of them with SQLModel's metadata."""
 
 from app.db.tables.budgets import BudgetReservationRow, BudgetRow, BudgetSumRow
+from app.db.tables.catalogue import ModelRow, ProviderKeyRow
 from app.db.tables.chat import ConversationRow, TurnRow
 from app.db.tables.identity import (
     ApiKeyRow,
@@ -68,10 +69,12 @@ __all__ = [
     "IssuerCodeRow",
     "IssuerKeyRow",
     "LoginAttemptRow",
+    "ModelRow",
     "ModelSettingRow",
     "OutboxRow",
     "PersonPrincipalRow",
     "PersonRow",
+    "ProviderKeyRow",
     "QuestionSharingRow",
     "ReaderChangeRow",
     "RehearsalResultRow",

@@ -66,6 +66,12 @@ class ModelSettingRow(SQLModel, table=True):
     clearance: int | None = None
     price_in: float | None = Field(default=None, description="US dollars per million tokens.")
     price_out: float | None = None
+    context_tokens: int | None = None
+    region: str | None = None
+    audience: list[str] | None = Field(default=None, sa_type=JSON)
+    per_minute: int | None = None
+    at_once: int | None = None
+    retired_on: date | None = None
     version: int = 1
     changed_by: str = ""
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

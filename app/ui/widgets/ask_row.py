@@ -123,8 +123,8 @@ def _choices(services: Services, person: Person) -> dict[str, str]:
     if known is None or known[0] != key:
         notes = {AUTO: "Best model for the question"}
         for card in services.catalogue.cards():
-            if card.enabled and services.policy.use_model(
-                person, card.id, card.provider, card.local
+            if card.offered and services.policy.use_model(
+                person, card.id, card.provider, card.local, card.audience
             ):
                 notes[card.id] = f"{card.label} · {card.note}" if card.note else card.label
         known = st.session_state["model_choices"] = (key, notes)

@@ -1,0 +1,175 @@
+"""Models that an admin adds in the browser: checked, stored, taken away."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+
+from app.db import Database
+from app.db.tables import ModelRow, ModelSettingRow
+from app.domain import DataClass, Person
+from app.errors import InputError, NotFound
+from app.records import Ledger
+from app.records.events import ModelAdded
+from app.routing.cards import ModelCard
+from app.routing.prices import list_price
+
+Provider = Literal["openai", "anthropic", "compatible"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+NAME = re.compile(r"[\w][\w.:/@+-]{0,119}")
+Resolve = Callable[[str], Iterable[str]]
+
+
+def resolve(host: str) -> list[str]:
+    """Every address of a name. Raises OSError."""
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """What the form asks for. `inside` says that its address may lie in the company's own network."""
+
+    provider: Provider
+    model_name: str
+    label: str = ""
+    base_url: str = ""
+    inside: bool = False
+    context_tokens: int = 0
+    clearance: DataClass = DataClass.INTERNAL
+    price_in: float | None = None
+    price_out: float | None = None
+
+
+class AddedModels:
+    def __init__(self, database: Database, ledger: Ledger, resolver: Resolve = resolve) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._resolve = resolver
+
+    def cards(self) -> list[ModelCard]:
+        """As they were added, in that order; the catalogue lays an admin's later changes over them."""
+        with self._database.read() as session:
+            rows = session.execute(select(ModelRow).order_by(ModelRow.added_at)).scalars().all()  # type: ignore[arg-type]
+            return [_card(row) for row in rows]
+
+    def add(self, actor: Person, new: NewModel, taken: Iterable[str]) -> str:
+        """Returns the model's id. `taken` are the ids that there are. The caller has asked Policy.administer.
+
+        Raises InputError, which names the field, for what cannot be used.
+        """
+        name, url = new.model_name.strip(), new.base_url.strip().rstrip("/")
+        if new.provider not in PROVIDERS:
+            raise InputError(f"There is no provider '{new.provider}'.")
+        if not NAME.fullmatch(name):
+            raise InputError(
+                "Model id: give it as the provider writes it, such as gpt-5-mini.",
+                fix="Letters, digits and . : / @ + - _ only.",
+            )
+        if new.provider == "compatible" and not url:
+            raise InputError("Address: where is the server? For example http://gpu-1:8000/v1.")
+        if url:
+            self._check_address(url, new.inside)
+        model_id = _free_id(f"{new.provider}/{name}", set(taken))
+        price = list_price(name, new.provider)
+        row = ModelRow(
+            id=model_id,
+            provider=new.provider,
+            model_name=name,
+            label=new.label.strip() or name,
+            base_url=url,
+            context_tokens=new.context_tokens or price.context_tokens or 32_000,
+            clearance=int(new.clearance),
+            price_in=price.price_in if new.price_in is None else new.price_in,
+            price_out=price.price_out if new.price_out is None else new.price_out,
+            added_by=actor.id,
+        )
+        with self._database.write() as session:
+            session.add(row)
+            self._ledger.append(session, _event(actor, row, "added"))
+        return model_id
+
+    def remove(self, actor: Person, model_id: str) -> None:
+        """With its settings; receipts keep its name. Raises NotFound for one that no admin added."""
+        with self._database.write() as session:
+            row = session.get(ModelRow, model_id)
+            if row is None:
+                raise NotFound(
+                    f"The model '{model_id}' was not added here.",
+                    fix="Models of the settings leave with their setting; switch it off instead.",
+                )
+            setting = session.get(ModelSettingRow, model_id)
+            if setting is not None:
+                session.delete(setting)
+            session.delete(row)
+            self._ledger.append(session, _event(actor, row, "removed"))
+
+    def _check_address(self, url: str, inside: bool) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError("Address: begin with http:// or https:// and a host.")
+        if parts.username or parts.password:
+            raise InputError("Address: leave out what stands before the @; keys go into Key.")
+        if parts.query or parts.fragment:
+            raise InputError("Address: leave out what stands after ? or #.")
+        try:
+            found = [
+                ipaddress.ip_address(a.partition("%")[0]) for a in self._resolve(parts.hostname)
+            ]
+        except (OSError, UnicodeError):
+            raise InputError(
+                f"Address: the name {parts.hostname} cannot be resolved from here.",
+                fix="Correct it, or ask whoever looks after your network.",
+            ) from None
+        if any(one.is_link_local or one.is_multicast or one.is_unspecified for one in found):
+            raise InputError(
+                f"Address: {parts.hostname} is an address that no model answers at.",
+                fix="Link-local addresses hold machines' credentials and are always refused.",
+            )
+        if not inside and not all(one.is_global for one in found):
+            raise InputError(
+                f"Address: {parts.hostname} lies inside a private network.",
+                fix="If it is your company's own model server, tick 'Inside our network'.",
+            )
+
+
+def _free_id(wanted: str, taken: set[str]) -> str:
+    """Two servers may serve a model of the same name."""
+    names = (wanted, *(f"{wanted}-{number}" for number in range(2, 1000)))
+    return next(name for name in names if name not in taken)
+
+
+def _card(row: ModelRow) -> ModelCard:
+    where = urlsplit(row.base_url).netloc or "the provider"
+    return ModelCard(
+        id=row.id,
+        label=row.label,
+        provider=row.provider,
+        model_name=row.model_name,
+        context_tokens=row.context_tokens,
+        price_in=row.price_in,
+        price_out=row.price_out,
+        clearance=DataClass(row.clearance),
+        local=False,
+        note=f"Runs at {where}.",
+        modalities=tuple(row.modalities.split(",")),
+        base_url=row.base_url,
+        added_on=row.added_at.date(),
+        added=True,
+    )
+
+
+def _event(actor: Person, row: ModelRow, change: Literal["added", "removed"]) -> ModelAdded:
+    return ModelAdded(
+        actor=actor.id,
+        subject=row.id,
+        change=change,
+        provider=row.provider,
+        base_url=row.base_url,
+    )
