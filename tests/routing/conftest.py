@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
@@ -27,10 +27,18 @@ class Rules:
         self.forbidden = set(forbidden)
         self.asked: list[str] = []
 
-    def use_model(self, person: Person, model_id: str, provider: str, local: bool) -> Decision:
+    def use_model(
+        self,
+        person: Person,
+        model_id: str,
+        provider: str,
+        local: bool,
+        audience: Sequence[str] = (),
+    ) -> Decision:
         assert person
         assert provider
         assert isinstance(local, bool)
+        assert not isinstance(audience, str)
         self.asked.append(model_id)
         allowed = model_id not in self.forbidden
         return Decision(allowed, "everyone may" if allowed else "only Engineering may use it", "p1")

@@ -409,6 +409,9 @@ class ModelServer:
     connections_made: int = 0
     behaves: Callable[[dict[str, Any]], str] = lambda body: str(body["model"])
     """Which of FAULTS answers a request's body."""
+    behaves_with: Callable[[dict[str, Any], str], str] | None = None
+    """The same, by body and key."""
+    keys_seen: list[str] = field(default_factory=list)
 
     @property
     def openai_url(self) -> str:
@@ -427,10 +430,10 @@ class ModelServer:
             while not writer.is_closing() and (request := await _read(reader)) is not None:
                 path, headers, body = request
                 self.requests.append(body)
-                key = headers.get("authorization", "").removeprefix("Bearer ")
-                exchange = Exchange(
-                    writer, "completions" in path, body, key or headers.get("x-api-key", "")
-                )
+                bearer = headers.get("authorization", "").removeprefix("Bearer ")
+                key = bearer or headers.get("x-api-key", "")
+                self.keys_seen.append(key)
+                exchange = Exchange(writer, "completions" in path, body, key)
                 await self._answer(exchange, reader)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client has gone
@@ -438,9 +441,14 @@ class ModelServer:
             self.open_connections -= 1
             writer.close()
 
+    def _fault(self, exchange: Exchange) -> str:
+        if self.behaves_with is not None:
+            return self.behaves_with(exchange.body, exchange.key)
+        return self.behaves(exchange.body)
+
     async def _answer(self, exchange: Exchange, reader: asyncio.StreamReader) -> None:
         """Runs the fault, unless the client hangs up first."""
-        answer = asyncio.ensure_future(FAULTS[self.behaves(exchange.body)](exchange))
+        answer = asyncio.ensure_future(FAULTS[self._fault(exchange)](exchange))
         gone = asyncio.ensure_future(_until_gone(reader))
         try:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -7,7 +7,7 @@ from alembic import op
 import app.db.types
 
 revision = "25cb56a9cebd"
-down_revision = "946fbf7b4262"
+down_revision = "5b0d7f3c9a21"
 branch_labels = None
 depends_on = None
 
