@@ -9,11 +9,11 @@ import pytest
 from app.db import Database
 from app.domain import DataClass, Role, Usage
 from app.errors import ConfigurationError, InputError, ModelUnavailable, NotFound
-from app.llm.openai import OpenAIModel
 from app.llm.scripted import ScriptedModel
 from app.records import Ledger
 from app.routing import Catalogue
 from app.routing.cards import SMOLLM2_LABEL
+from app.routing.keys import PooledModel
 from app.settings import Settings
 from tests.conftest import MakePerson
 from tests.routing.conftest import card
@@ -80,7 +80,7 @@ async def test_adapters_are_made_once_and_closed(
     catalogue = Catalogue(keyed(tmp_path), database, ledger)
     catalogue.warm()
     model = catalogue.model("compatible/llama")
-    assert isinstance(model.inner, OpenAIModel)
+    assert isinstance(model.inner, PooledModel)
     assert catalogue.model("compatible/llama") is model
     await catalogue.close()
 
