@@ -57,7 +57,7 @@ async def models(around: Surroundings) -> list[Result]:
         store = _settings_of_models(around, Path(scratch))
         try:
             catalogue = Catalogue(around.settings, store, Ledger(store), load_embedder().documents)
-            cards = [card for card in catalogue.cards() if card.enabled]
+            cards = [card for card in catalogue.cards() if card.offered]
             results = await asyncio.gather(*(_model(catalogue, c.id, c.label) for c in cards))
             await catalogue.close()
         finally:

@@ -174,7 +174,7 @@ def _head(run: RehearsalRow, name: str, labels: Mapping[str, str]) -> str:
 
 def _judges(services: Services) -> list[str]:
     cards = services.catalogue.cards()
-    return [card.id for card in cards if card.enabled and card.grounded and not card.needs_passages]
+    return [card.id for card in cards if card.offered and card.grounded and not card.needs_passages]
 
 
 def _unpriced(services: Services, models: Iterable[str]) -> list[str]:
