@@ -316,7 +316,7 @@ def _content(row: RouteVersionRow) -> Json:
 def _may_judge(person: Person, judge: str, stages: Stages) -> None:
     """Raises InputError and NotFound."""
     card = stages.catalogue.card(judge)
-    allowed = stages.policy.use_model(person, card.id, card.provider, card.local)
+    allowed = stages.policy.use_model(person, card.id, card.provider, card.local, card.audience)
     if not card.offered or card.needs_passages or not allowed:
         why = allowed.reason if not allowed else "It is off, or only quotes passages."
         raise InputError(f"{card.label} cannot judge. {why}", fix="Choose another model.")

@@ -7,7 +7,7 @@ from alembic import op
 import app.db.types
 
 revision = "25cb56a9cebd"
-down_revision = "5b0d7f3c9a21"
+down_revision = "1a268bdda9cf"
 branch_labels = None
 depends_on = None
 
