@@ -21,7 +21,8 @@ def test_thumbs_teach_the_desk_which_model_to_ask(tmp_path: Path) -> None:
             e.model_copy(update={"difficulty": tradeoff}) for e in services.table.entries
         )
         routes = RoutingTable(entries, services.table.threshold)
-        services.turns.attach(desk.loop, replace(services.stages(), table=routes))
+        routed = replace(services.intents.now(), table=routes)
+        services.turns.attach(desk.loop, replace(services.stages(), intents=lambda: routed))
 
         asked = "What is the hotel limit in {}?"
         turn = desk.ask(ann, asked.format("Lyon"))
