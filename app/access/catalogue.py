@@ -58,6 +58,7 @@ PAGES: tuple[GuardedPage, ...] = (
     GuardedPage("admin_connectors", "Connectors"),
     GuardedPage("admin_models", "Models"),
     GuardedPage("admin_routes", "Routes"),
+    GuardedPage("admin_intents", "Intents"),
     GuardedPage("admin_people", "People"),
     GuardedPage("admin_audit", "Audit"),
 )

@@ -6,6 +6,7 @@ Which models, prompt and buttons an intent has is the file's; an intent of the a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -177,6 +178,12 @@ class Edits(BaseModel):
     def _gone(self, name: str) -> bool:
         edit = self.intents.get(name, IntentEdit())
         return edit.retired or bool(edit.merged_into)
+
+
+def name_of(label: str) -> str:
+    """`Time off` as an intent's name: small letters and underscores."""
+    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z]+", "_", plain).strip("_")
 
 
 def cleaned(examples: Iterable[str]) -> tuple[str, ...]:

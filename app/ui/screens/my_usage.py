@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.domain import Person
-from app.ui.widgets import page, report
+from app.ui.widgets import page, report, sharing
 from app.ui.widgets.charts import Question
 from app.wiring import Services
 
@@ -16,6 +16,8 @@ QUESTIONS = (
 
 def render(services: Services, person: Person) -> None:
     page.title("My usage", "Your own numbers.")
+    page.said()
+    sharing.toggle(services, person, "my_usage")
     start, end = report.period()
     mine = services.usage.mine(person, start, end)
     report.as_of(mine)

@@ -11,7 +11,7 @@ from app.chat import TurnView
 from app.domain import Person
 from app.errors import SwitchboardError
 from app.ui import identity
-from app.ui.widgets import ask_row, page
+from app.ui.widgets import ask_row, other_topic, page
 from app.wiring import Services
 
 ANSWERED = ("finished", "stopped")
@@ -44,6 +44,8 @@ def draw(services: Services, person: Person, turn: TurnView) -> None:
             on_click=_begin_edit,
             args=(turn.id,),
         )
+        if turn.status in ANSWERED:
+            other_topic.draw(services, person, turn)
         if turn.status == "finished" and services.policy.administer(person, "models"):
             st.button(
                 "Make it golden",
