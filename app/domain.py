@@ -202,11 +202,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one model call; `estimated` when the provider did not report them."""
+    """Tokens of one model call; `estimated` when the provider did not report them. Of the prompt's, `cached_tokens` were read
+    from the provider's cache and `cache_write_tokens` written to it: they have prices of their own."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.access.sensitive import Placeholders, Screening
+from app.budgets import Budgets
 from app.domain import (
     DataClass,
     Finished,
@@ -22,7 +23,8 @@ from app.domain import (
     Stage,
     Usage,
 )
-from app.routing import Fitted, form_for
+from app.routing import Catalogue, Fitted, form_for
+from app.routing.spending import InPool, Purse
 from app.routing.voice import Attempt
 
 
@@ -42,6 +44,7 @@ class Draft:
     said: list[str] = field(default_factory=list)
     prompt: Prompt | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    purse: Purse = field(default_factory=Purse)
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     stages: list[Stage] = field(default_factory=list)
@@ -49,6 +52,10 @@ class Draft:
     finished: Finished | None = None
     _started: float = field(default_factory=time.perf_counter)
     _mark: float = field(default_factory=time.perf_counter)
+
+    def open_purse(self, budgets: Budgets, catalogue: Catalogue, in_pool: InPool) -> None:
+        """From now on the turn may cost something. Before any thread works for it: whoever ends it closes this very purse."""
+        self.purse = Purse(self.turn_id, budgets, catalogue, self.attempts, in_pool)
 
     @property
     def text(self) -> str:
@@ -107,12 +114,9 @@ class Draft:
         return (wrote or self.attempts)[-1].model if self.attempts else ""
 
     def settle(self, cost: Callable[[str, Usage], float]) -> None:
-        """Adds up what the attempts used and cost in dollars. One that neither failed nor said what it used, or that broke off
-        in mid-answer, is estimated at four characters a token."""
-        sent = sum(len(m.content) for m in self.prompt.messages) if self.prompt else 0
+        """Adds up what the attempts used and cost in dollars, estimated where they did not say."""
         for attempt in self.attempts:
-            if attempt.usage is None and (attempt.wrote or not attempt.error):
-                attempt.usage = Usage(sent // 4, attempt.wrote // 4, estimated=True)
+            attempt.usage = attempt.used()
             if attempt.usage is not None:
                 attempt.cost_usd = cost(attempt.model, attempt.usage)
         used = [attempt.usage for attempt in self.attempts if attempt.usage is not None]
@@ -120,6 +124,8 @@ class Draft:
             sum(one.prompt_tokens for one in used),
             sum(one.completion_tokens for one in used),
             any(one.estimated for one in used),
+            sum(one.cached_tokens for one in used),
+            sum(one.cache_write_tokens for one in used),
         )
         self.cost_usd = round(sum(attempt.cost_usd for attempt in self.attempts), 8)
 
@@ -128,7 +134,7 @@ class Draft:
         return Receipt(
             id=self.turn_id,
             intent=self.intent,
-            route=self.route,
+            route=self.purse.told(self.route),
             model=self.model,
             attempts=tuple(
                 ModelDecision(a.model, a.label, not a.error, a.error or a.note or "answered")

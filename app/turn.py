@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from app.access.policy import Policy
 from app.access.sensitive import Restorer, Screen, Screening
 from app.actions import ActionDesk
+from app.budgets import Budgets, Spender
 from app.domain import (
     Failed,
     Finished,
@@ -81,6 +82,7 @@ class Stages:
     screen: Screen
     prompts: PromptLibrary
     actions: ActionDesk
+    budgets: Budgets
     in_pool: Pool
     before_model: Callable[[Question, Draft], None]
     patience: Patience
@@ -90,6 +92,7 @@ async def answer(
     question: Question, stages: Stages, draft: Draft
 ) -> AsyncGenerator[TurnEvent, None]:
     """Yields what happens, ending with Finished or Failed. Cancelling it closes the model call; see `stopped`."""
+    draft.open_purse(stages.budgets, stages.catalogue, stages.in_pool)
     try:
         yield Progress("Searching what you can see")
         plan = await stages.in_pool(lambda: prepare(question, stages, draft))
@@ -115,7 +118,8 @@ async def answer(
         if offers:
             yield Offered(offers)
         yield finished
-    except SwitchboardError as error:
+    except SwitchboardError as problem:
+        error = draft.purse.polite(problem)
         draft.settle(stages.catalogue.cost)
         yield Failed(error.message, error.fix, draft.text, draft.receipt(), type(error).__name__)
 
@@ -135,12 +139,17 @@ def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
     intents = stages.intents()  # once, so that the table is of the version that named the intent
     intent, vector = understand(question, intents.classifier, stages, draft)
     table = stages.versions.table(question.person, intents.table)
-    if table.entry(intent.name).search:
+    entry = table.entry(intent.name)
+    draft.purse.spender = Spender.of(question.person, entry.name)
+    if entry.search:
         find(question, vector, stages, draft)
     writer = Writer(stages.prompts, question, screen(question, stages, draft))
-    expected = stages.difficulty.expect(table.entry(intent.name), question.text, vector)
+    expected = stages.difficulty.expect(entry, question.text, vector)
+    found = draft.found
     fitted = decide(question, intent, table, writer, stages, draft, expected)
-    call = render(writer, fitted, draft)
+    while not draft.purse.secured(fitted.route.model, call := render(writer, fitted, draft)):
+        draft.found = found
+        fitted = decide(question, intent, table, writer, stages, draft, expected)
     route = fitted.route
     return Plan(intent, route, stages.catalogue.card(route.model).label, call)
 
@@ -191,6 +200,7 @@ def decide(
             stages.policy,
             needs_passages=bool(passages),
             expected=expected,
+            over_budget=draft.purse.objection,
         ),
         writer.counter(table.entry(intent.name).prompt),
         stages.screen.handling.above_clearance,
@@ -216,7 +226,9 @@ async def ask(
     """Streams from the first model of the route that answers, with the person's own values where the model wrote their
     placeholders. Raises ModelError or NoModel."""
     restorer = Restorer(draft.placeholders)
-    answering = relay(route, call, stages.catalogue, draft.attempts, stages.patience)
+    answering = relay(
+        route, call, stages.catalogue, draft.attempts, stages.patience, draft.purse.hold
+    )
     async with aclosing(answering) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, ModelDone):

@@ -93,6 +93,7 @@ class Services:
             screen=self.screen,
             prompts=self.prompts,
             actions=self.actions,
+            budgets=self.budgets,
             in_pool=self.turns.in_pool,
             before_model=self.journal.before_model,
             patience=Patience(

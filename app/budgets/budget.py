@@ -8,7 +8,7 @@ from datetime import date, tzinfo
 from typing import Literal
 
 from app.budgets import money
-from app.budgets.periods import Period, renewal_words
+from app.budgets.periods import Period, renewal_words, renews
 from app.domain import Person
 
 Scope = Literal["company", "team", "person", "model", "intent"]
@@ -105,12 +105,32 @@ class Standing:
             "intent": f"the budget for “{key}”",
         }[self.budget.scope]
 
-    def objection(self, zone: tzinfo) -> str:
-        """Why a model was left out, in a clause."""
+    @property
+    def renews_on(self) -> date:
+        return renews(self.budget.period, self.sum.starts)
+
+    def used_up(self) -> str:
+        """A sentence for the person whose question was not answered."""
+        whose, period = self.whose(), "today" if self.budget.period == "day" else "this month"
+        left = ""
+        if self.budget.scope == "person":
+            left = f": {money.words(self.left_micro)} of {money.words(self.limit_micro)} are left"
+        said = f"{whose} for {period} has no room for another answer{left}."
+        return said[0].upper() + said[1:]
+
+    def renewal(self, zone: tzinfo) -> str:
+        """`at midnight (Europe/Berlin)`, to follow "it renews"."""
+        return renewal_words(self.budget.period, self.sum.starts, zone)
+
+    def objection(self, needed_micro: int, zone: tzinfo) -> str:
+        """Why a model was left out, in a clause. Amounts are told of the person's own budget only."""
+        over = f"it would go over {self.whose()}"
+        renews = f"renews {self.renewal(zone)}"
+        if self.budget.scope != "person":
+            return f"{over}, which {renews}"
         return (
-            f"{self.whose()} is used up: {money.words(self.left_micro)} of "
-            f"{money.words(self.limit_micro)} are left, and it renews "
-            f"{renewal_words(self.budget.period, self.sum.starts, zone)}"
+            f"{over}: {money.words(self.left_micro)} of {money.words(self.limit_micro)} are left, "
+            f"an answer may cost {money.words(needed_micro)}, and it {renews}"
         )
 
 

@@ -8,7 +8,8 @@ A limit can be passed by one thing only: a provider that counts more tokens than
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -92,10 +93,17 @@ class Reservations:
 
     def settle(self, reservation_id: str, cost_usd: float) -> None:
         """`cost_usd` takes the place of what was held; 0 releases it. Again, or after the sweep, the last figure counts."""
+        self.settle_all({reservation_id: money.micro(cost_usd)})
+
+    def settle_all(self, costs: Mapping[str, int]) -> None:
+        """The same for several: reservation id to micro-dollars."""
         with self._database.write() as session:
-            row = _locked(session, reservation_id)
-            if row is not None:
-                self._settle(session, row, money.micro(cost_usd), "settled")
+            self.settle_in(session, costs)
+
+    def settle_in(self, session: Session, costs: Mapping[str, int]) -> None:
+        """In the caller's transaction, which has not written to the log yet."""
+        rows = [row for id in sorted(costs) if (row := _locked(session, id)) is not None]
+        self._settle(session, [(row, costs[row.id]) for row in rows], "settled")
 
     def sweep(self, *, all_held: bool = False) -> int:
         """Settles what dead processes left, and returns how many: the prompt, which was sent, and the words that had been
@@ -133,21 +141,25 @@ class Reservations:
             ).scalar()
             words = money.micro_up(row.price_out, (characters or 0) // CHARACTERS_PER_TOKEN)
             cost = min(row.reserved_micro, row.prompt_micro + words)
-            self._settle(session, row, cost, "expired")
+            self._settle(session, [(row, cost)], "expired")
         return True
 
-    def _settle(self, session: Session, row: BudgetReservationRow, cost: int, status: str) -> None:
-        released = row.reserved_micro if row.status == "held" else 0
-        keys = sorted(
-            SumKey(budget_id, key, date.fromisoformat(start)) for budget_id, key, start in row.sums
-        )
+    def _settle(
+        self, session: Session, costs: Sequence[tuple[BudgetReservationRow, int]], status: str
+    ) -> None:
+        spent, released = Counter[SumKey](), Counter[SumKey]()
+        for row, cost in costs:
+            for budget_id, key, start in row.sums:
+                total = SumKey(budget_id, key, date.fromisoformat(start))
+                spent[total] += cost - row.settled_micro
+                released[total] += row.reserved_micro if row.status == "held" else 0
+            row.settled_micro, row.status = cost, status
+            session.add(row)
         moved = [
             key
-            for key in keys
-            if statements.move(session, key, spent=cost - row.settled_micro, released=released)
+            for key in sorted(spent)
+            if statements.move(session, key, spent=spent[key], released=released[key])
         ]
-        row.settled_micro, row.status = cost, status
-        session.add(row)
         due = [key for key in moved if statements.notice(session, key, self._clock())]
         if due:
             self._ledger.append(session, *(_notice(session, key) for key in due))

@@ -193,7 +193,9 @@ class Journal:
         """`status` is finished, stopped or failed. `text` has its citations renumbered. A turn ends once: later calls
         change nothing, so a stop that races the end is harmless."""
         at = now()
+        draft.purse.close()
         with self._database.write() as session:
+            draft.purse.settle(session)
             ended = session.connection().execute(
                 statements().end,
                 {
@@ -213,6 +215,7 @@ class Journal:
             self._ledger.append(
                 session,
                 *(() if draft.route else screened(question, draft)),
+                *draft.purse.blocked(question.person.id, status),
                 *model_calls(question, draft),
                 Answered(
                     actor=question.person.id,

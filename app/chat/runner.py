@@ -120,7 +120,7 @@ class TurnRunner:
         """At shutdown: what still runs is stopped, and what had arrived is kept."""
         tasks = list(self._tasks.values())
         for task in tasks:
-            task.cancel()
+            _cancel_once(task)
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
 
@@ -132,7 +132,7 @@ class TurnRunner:
         """After the task's first step: one that is cancelled before it could never say how it ended."""
         task = self._tasks.get(turn_id)
         if task is not None:
-            asyncio.get_running_loop().call_soon(task.cancel)
+            asyncio.get_running_loop().call_soon(_cancel_once, task)
 
     def _launch(self, question: Question, live: LiveTurn) -> None:
         task = asyncio.get_running_loop().create_task(self._run(question, live))
@@ -171,6 +171,7 @@ class TurnRunner:
         except Exception as error:
             # The last line of defence: whatever a stage did wrong, the reader gets an end and the log gets the cause.
             log.exception("turn failed", turn=question.turn_id, error=type(error).__name__)
+            draft.settle(self._stages.catalogue.cost)
             end_failed = Failed(
                 "Something in Switchboard broke while answering.",
                 "Try again. If it stays, tell your Switchboard admin and name this answer's id.",
@@ -217,3 +218,9 @@ class TurnRunner:
                     error=f"{message} {fix}",
                 )
         await self.in_pool(work)
+
+
+def _cancel_once(task: asyncio.Task[None]) -> None:
+    """A second Stop must not interrupt a turn that is writing down how it was stopped."""
+    if not task.cancelling():
+        task.cancel()

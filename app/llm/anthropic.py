@@ -146,8 +146,15 @@ class _Reading:
     def _counted(self, call: ModelCall) -> Usage:
         if "output_tokens" not in self._usage:
             return estimated(call, "".join(self._said))
-        read = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-        return Usage(sum(self._usage.get(name, 0) for name in read), self._usage["output_tokens"])
+        fresh = self._usage.get("input_tokens", 0)
+        cached = self._usage.get("cache_read_input_tokens", 0)
+        written = self._usage.get("cache_creation_input_tokens", 0)
+        return Usage(
+            fresh + cached + written,
+            self._usage["output_tokens"],
+            cached_tokens=cached,
+            cache_write_tokens=written,
+        )
 
 
 def _reply(status: int | None, body: object) -> Reply:

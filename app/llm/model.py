@@ -55,7 +55,11 @@ def messages(call: ModelCall, how: Continues) -> list[ChatMessage]:
 
 def estimate_tokens(*texts: str) -> int:
     """A rough count for budgets and for servers without usage; never billed as if it were exact."""
-    return sum(max(1, round(len(text) / _CHARACTERS_PER_TOKEN)) for text in texts if text)
+    return sum(tokens_of(len(text)) for text in texts)
+
+
+def tokens_of(characters: int) -> int:
+    return max(1, round(characters / _CHARACTERS_PER_TOKEN)) if characters else 0
 
 
 def prompt_tokens(call: ModelCall) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal, cast
@@ -16,13 +15,11 @@ from app.errors import ModelError
 from app.llm import faults, transport
 from app.llm.faults import Reply
 from app.llm.model import Continues, estimated, messages
+from app.llm.thinking import thinking_tokens
 
 Dialect = Literal["openai", "compatible"]
 OPENAI_URL = "https://api.openai.com/v1"
 
-# Models that think before they answer take no temperature and count their thoughts as completion tokens.
-_THINKS = re.compile(r"^(o\d|gpt-[5-9])(?!.*chat)")
-_THINKING_TOKENS = 4000
 _CHECK = Prompt((ChatMessage("user", "Answer with the word ok."),), "check", "v1", "")
 _CHECK_TOKENS = 16
 _HEADERS = {
@@ -53,7 +50,7 @@ class OpenAIModel:
         self.id, self.label, self.provider = id, label, provider
         self._model = model_name
         self._secret = api_key
-        self._thinks = dialect == "openai" and bool(_THINKS.match(model_name))
+        self._thoughts = thinking_tokens(dialect, model_name)
         self._dialect = dialect
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",
@@ -106,7 +103,7 @@ class OpenAIModel:
         return cast(httpx2.Response, response)  # what `cast_to` makes of it
 
     def _body(self, call: ModelCall) -> Json:
-        limit = call.max_tokens + (_THINKING_TOKENS if self._thinks else 0)
+        limit = call.max_tokens + self._thoughts
         body: Json = {
             "model": self._model,
             "messages": [
@@ -116,7 +113,7 @@ class OpenAIModel:
             "stream_options": {"include_usage": True},
             "max_completion_tokens" if self._dialect == "openai" else "max_tokens": limit,
         }
-        if self._thinks:
+        if self._thoughts:
             body["reasoning_effort"] = "low"
         else:
             body["temperature"] = call.temperature
@@ -175,7 +172,13 @@ def _usage(event: dict[str, Any]) -> Usage | None:
     usage = event.get("usage")
     if not usage:
         return None
-    return Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return Usage(
+        int(usage.get("prompt_tokens") or 0),
+        int(usage.get("completion_tokens") or 0),
+        cached_tokens=int(cached or 0),
+    )
 
 
 def _reply(status: int | None, body: object) -> Reply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from app.domain import DataClass, now
@@ -36,7 +36,9 @@ _UNPRICED = "Its price is unknown: set it here to see costs."
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model of the catalogue. `clearance` is the highest data class it may be sent; prices are US dollars per million
-    tokens. `grounded` says whether it may answer from passages, `needs_passages` that it can do nothing else.
+    tokens; `price_cached` and `price_cache_write`, of prompt tokens that the provider reads from or writes to its cache, are
+    None where they cost what others do. `grounded` says whether it may answer from passages, `needs_passages` that it can do
+    nothing else.
 
     `audience` are the groups and teams that it is kept for, empty for everyone; `per_minute` and `at_once` limit its calls in
     each process, 0 for no limit. `base_url` and `added` belong to models that an admin added; others come from the settings.
@@ -64,6 +66,8 @@ class ModelCard:
     added_on: date | None = None
     retired_on: date | None = None
     added: bool = False
+    price_cached: float | None = None
+    price_cache_write: float | None = None
 
     @property
     def retired(self) -> bool:
@@ -78,6 +82,18 @@ class ModelCard:
     def account(self) -> str:
         """Whose keys it uses: models of one provider share them, unless they are looked for at another address."""
         return f"{self.provider} {self.base_url}".strip()
+
+    def repriced(self, price_in: float | None, price_out: float | None) -> ModelCard:
+        """With an admin's prices (None keeps one). What the cache costs stays in proportion to the price of the prompt."""
+        new_in = self.price_in if price_in is None else price_in
+        share = new_in / self.price_in if self.price_in else 1.0
+        return replace(
+            self,
+            price_in=new_in,
+            price_out=self.price_out if price_out is None else price_out,
+            price_cached=_scaled(self.price_cached, share),
+            price_cache_write=_scaled(self.price_cache_write, share),
+        )
 
 
 def built_in(settings: Settings) -> dict[str, tuple[ModelCard, ...]]:
@@ -109,6 +125,8 @@ def _hosted(provider: str, name: str) -> ModelCard:
         clearance=DataClass.INTERNAL,
         local=False,
         note="Runs at the provider." if price.known else f"Runs at the provider. {_UNPRICED}",
+        price_cached=price.price_cached,
+        price_cache_write=price.price_cache_write,
     )
 
 
@@ -160,6 +178,10 @@ def _smollm2(settings: Settings) -> ModelCard:
         note="Your own GGUF file." if own else "A 135 M parameter model: quick, and often wrong.",
         grounded=False,
     )
+
+
+def _scaled(price: float | None, share: float) -> float | None:
+    return None if price is None else round(price * share, 6)
 
 
 def _clearance(settings: Settings) -> DataClass:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
+from app.budgets import money
 from app.db import Database
 from app.db.tables import ModelSettingRow
 from app.domain import DataClass, Person, Usage, now
@@ -29,6 +30,7 @@ from app.routing.health import Health
 from app.routing.keyring import Keyring
 from app.routing.keys import KeyPool
 from app.routing.limits import Limits
+from app.routing.prices import cost_micro
 from app.sealing import open_sealer
 from app.settings import Settings
 
@@ -152,12 +154,9 @@ class Catalogue:
         await asyncio.gather(*(model.close() for model in models))
 
     def cost(self, model_id: str, usage: Usage) -> float:
-        """US dollars of one call; 0 for a model that has left the catalogue."""
+        """US dollars of one call, to the micro-dollar; 0 for a model that has left the catalogue."""
         card = self.find(model_id)
-        if card is None:
-            return 0.0
-        spent = usage.prompt_tokens * card.price_in + usage.completion_tokens * card.price_out
-        return round(spent / 1_000_000, 8)
+        return money.usd(cost_micro(card, usage)) if card else 0.0
 
     def change(
         self,
@@ -280,7 +279,8 @@ def _changed(card: ModelCard, row: ModelSettingRow | None) -> ModelCard:
         kept["clearance"] = DataClass(kept["clearance"])
     if "audience" in kept:
         kept["audience"] = tuple(kept["audience"])
-    return replace(card, **kept)
+    priced = card.repriced(kept.pop("price_in", None), kept.pop("price_out", None))
+    return replace(priced, **kept)
 
 
 def _audience(names: Sequence[str]) -> list[str]:

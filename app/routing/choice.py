@@ -6,7 +6,7 @@ table names it or the person picked it by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +35,14 @@ class ModelPolicy(Protocol):
     ) -> Decision: ...
 
 
+BudgetCheck = Callable[[ModelCard, int, int], str]
+"""Why a budget has no room for a model's answer, from the tokens of prompt and answer; empty where there is room."""
+
+
+def no_budget(_card: ModelCard, _prompt_tokens: int, _answer_tokens: int) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """Everything a candidate is judged by."""
@@ -46,6 +54,7 @@ class _Asked:
     prompt_tokens: int
     catalogue: Catalogue
     policy: ModelPolicy
+    over_budget: BudgetCheck
 
 
 def choose(
@@ -60,6 +69,7 @@ def choose(
     *,
     prompt_tokens: int = 0,
     expected: Expectation | None = None,
+    over_budget: BudgetCheck = no_budget,
 ) -> Route:
     """The route of one question; asking changes nothing. `wish` is a model id picked by hand, or None or "auto"; `needs_passages` says that the
     answer rests on passages; `prompt_tokens` is what is known of the prompt's length. `expected` reorders the models of the table
@@ -68,7 +78,9 @@ def choose(
     Raises NoModel, with a reason for each model, when none may and can answer.
     """
     entry = table.entry(intent.name)
-    asked = _Asked(person, data_class, entry, needs_passages, prompt_tokens, catalogue, policy)
+    asked = _Asked(
+        person, data_class, entry, needs_passages, prompt_tokens, catalogue, policy, over_budget
+    )
     picked = None if wish in (None, "", AUTO) else wish
     decisions = [*_wish(picked, asked), *_listed(asked, picked)]
     why = ""
@@ -105,10 +117,11 @@ def largest_context(
     catalogue: Catalogue,
     policy: ModelPolicy,
     needs_passages: bool,
+    over_budget: BudgetCheck = no_budget,
 ) -> int:
     """Tokens that the roomiest model can read of those that would answer a short prompt of this class; 0 for none."""
     entry = table.entry(intent.name)
-    asked = _Asked(person, data_class, entry, needs_passages, 0, catalogue, policy)
+    asked = _Asked(person, data_class, entry, needs_passages, 0, catalogue, policy, over_budget)
     picked = None if wish in (None, "", AUTO) else wish
     decisions = [*_wish(picked, asked), *_listed(asked, picked)]
     return max((catalogue.card(d.model).context_tokens for d in decisions if d.allowed), default=0)
@@ -145,7 +158,7 @@ def _listed(asked: _Asked, picked: str | None) -> Iterator[ModelDecision]:
 
 
 def _objection(card: ModelCard, asked: _Asked) -> str:
-    """Why this model may not or cannot answer; empty when it may. The dearest check comes last."""
+    """Why this model may not or cannot answer; empty when it may. Budgets come last: one is named only where nothing else is in the way."""
     if not card.enabled:
         return "an admin switched it off"
     if card.retired:
@@ -168,7 +181,9 @@ def _objection(card: ModelCard, asked: _Asked) -> str:
     decision = asked.policy.use_model(
         asked.person, card.id, card.provider, card.local, card.audience
     )
-    return "" if decision.allowed else decision.reason or "no policy allows it"
+    if not decision.allowed:
+        return decision.reason or "no policy allows it"
+    return asked.over_budget(card, asked.prompt_tokens, asked.entry.max_tokens)
 
 
 def _reason(

@@ -11,7 +11,14 @@ from typing import Literal
 from app.domain import DataClass, Intent, Passage, Person, Route
 from app.errors import NoModel
 from app.routing.catalogue import Catalogue
-from app.routing.choice import ANSWER_TOKENS, ModelPolicy, choose, largest_context
+from app.routing.choice import (
+    ANSWER_TOKENS,
+    BudgetCheck,
+    ModelPolicy,
+    choose,
+    largest_context,
+    no_budget,
+)
 from app.routing.difficulty.expectation import Expectation
 from app.routing.table import RoutingTable
 
@@ -85,6 +92,7 @@ class Choosing:
     policy: ModelPolicy
     needs_passages: bool
     expected: Expectation | None = None
+    over_budget: BudgetCheck = no_budget
 
     def route(self, data_class: DataClass, tokens: int) -> Route:
         """Raises NoModel."""
@@ -99,6 +107,7 @@ class Choosing:
             self.needs_passages,
             prompt_tokens=tokens,
             expected=self.expected,
+            over_budget=self.over_budget,
         )
 
     def room(self, data_class: DataClass) -> int:
@@ -112,6 +121,7 @@ class Choosing:
             self.catalogue,
             self.policy,
             self.needs_passages,
+            self.over_budget,
         )
 
 

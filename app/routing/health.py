@@ -27,6 +27,7 @@ from app.errors import (
     ModelRefused,
     ModelTimeout,
     NotCleared,
+    OverBudget,
 )
 
 FAILURES_TO_OPEN = 3
@@ -40,7 +41,7 @@ TIMES_TO_KNOW = 5
 """Fewer first-token times say nothing about what is usual."""
 
 # The question's fault or our own limit, not a sign of the model's health.
-_NOT_ITS_FAULT = (ModelRefused, ContextTooLong, ModelBusy, NotCleared)
+_NOT_ITS_FAULT = (ModelRefused, ContextTooLong, ModelBusy, NotCleared, OverBudget)
 
 State = Literal["unknown", "healthy", "failing", "open", "half-open"]
 

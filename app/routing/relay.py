@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from app.domain import Continuation, ModelCall, ModelChunk, Route, TextDelta
 from app.errors import ModelError, NoModel
 from app.routing.catalogue import Catalogue
-from app.routing.voice import Attempt, Voice
+from app.routing.voice import Attempt, Hold, Voice, unpaid
 
 QUEUE_SHARE = 0.5  # of the first-token deadline; the rest is the model's own
 UNKNOWN_SHARE = 0.5  # of the deadline stands for a model's usual time until enough is known of it
@@ -39,12 +39,14 @@ async def relay(
     catalogue: Catalogue,
     attempts: list[Attempt],
     patience: Patience,
+    hold: Hold = unpaid,
 ) -> AsyncGenerator[ModelChunk, None]:
-    """Yields the chunks of an answer, one ModelDone last, and appends every model asked to `attempts`.
+    """Yields the chunks of an answer, one ModelDone last, and appends every model asked to `attempts`. `hold` is waited for
+    before each of them.
 
     Raises the ModelError of a model that refused or broke off after its first word, and NoModel when none said a word.
     """
-    race = _Race(route, catalogue, attempts, patience)
+    race = _Race(route, catalogue, attempts, patience, hold)
     said: list[str] = []
     broke_off: ModelError | None = None
     try:
@@ -71,8 +73,14 @@ class _Race:
     """The models of one route: those that have not been asked yet, and the one or two that are being asked."""
 
     def __init__(
-        self, route: Route, catalogue: Catalogue, attempts: list[Attempt], patience: Patience
+        self,
+        route: Route,
+        catalogue: Catalogue,
+        attempts: list[Attempt],
+        patience: Patience,
+        hold: Hold,
     ) -> None:
+        self._hold = hold
         self._waiting = [route.model, *route.fallbacks]
         self._catalogue = catalogue
         self._attempts = attempts
@@ -125,6 +133,7 @@ class _Race:
                 self._catalogue.health,
                 first_token_s=self._first_token_s,
                 silence_s=self._silence_s,
+                hold=self._hold,
             )
             self._voices.append(voice)
             return voice

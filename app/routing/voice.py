@@ -6,32 +6,46 @@ What it does is told to its circuit breaker, and kept in its `Attempt` for the r
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from app.domain import ModelCall, ModelChunk, ModelDone, TextDelta, Usage
-from app.errors import ModelBusy, ModelError, ModelRateLimited, ModelUnavailable
+from app.errors import ModelBusy, ModelError, ModelRateLimited, ModelUnavailable, OverBudget
 from app.llm.deadline import with_deadlines
-from app.llm.model import prompt_tokens
+from app.llm.model import prompt_tokens, tokens_of
 from app.llm.seam import Seam
 from app.routing.gate import Gate
 from app.routing.health import Health
 
+Hold = Callable[[str, ModelCall], Awaitable[None]]
+"""Makes sure that a model (by id) can be paid for this call before it is asked. Raises OverBudget."""
+
+
+async def unpaid(model_id: str, call: ModelCall) -> None:
+    """Where no budget is kept."""
+
 
 @dataclass
 class Attempt:
-    """One model of a route. `error` is empty unless it failed, `note` says what else there is to say; `asked` is False when no
-    request was made after all. It wrote `wrote` characters; `usage` is None until it is known."""
+    """One model of a route. `error` is empty unless it failed, `note` says what else there is to say; `asked` is False as long as
+    no request was made. It was sent about `sent` tokens and wrote `wrote` characters; `usage` is None until it is known."""
 
     model: str
     label: str
     error: str = ""
     note: str = ""
-    asked: bool = True
+    asked: bool = False
+    sent: int = 0
     wrote: int = 0
     usage: Usage | None = None
     cost_usd: float = 0.0
+
+    def used(self) -> Usage | None:
+        """What it said it used; estimated if it did not say, and answered or broke off in mid-answer. None when nothing is due."""
+        if self.usage is None and self.asked and (self.wrote or not self.error):
+            return Usage(self.sent, tokens_of(self.wrote), estimated=True)
+        return self.usage
 
 
 class Voice:
@@ -46,8 +60,10 @@ class Voice:
         *,
         first_token_s: float,
         silence_s: float,
+        hold: Hold,
     ) -> None:
         self.attempt = attempt
+        self._hold = hold
         self._model, self._call, self._health = model, call, health
         self._first_token_s, self._silence_s = first_token_s, silence_s
         self._stream: AsyncGenerator[ModelChunk, None] | None = None
@@ -57,7 +73,8 @@ class Voice:
         self._told = False
 
     async def begin(self) -> Voice:
-        """Raises ModelError when there is no first token in time."""
+        """Raises ModelError when there is no first token in time, and OverBudget before anything is asked."""
+        await self._paid()
         self._began = time.monotonic()
         self._stream = with_deadlines(
             self._model.stream(self._call),
@@ -97,17 +114,24 @@ class Voice:
             self._failed(error)
             raise
 
+    async def _paid(self) -> None:
+        try:
+            await self._hold(self.attempt.model, self._call)
+        except ModelError as error:
+            self._failed(error)
+            raise
+        self.attempt.asked, self.attempt.sent = True, prompt_tokens(self._call)
+
     async def lost(self, winner: str) -> None:
         """Another model, labelled `winner`, was quicker: closes the connection. What it had read is paid for all the same."""
-        if self._stream is not None:
-            await self._stream.aclose()
-        else:
-            self.attempt.asked = False
+        if self._stream is None:
+            return
+        await self._stream.aclose()
         if self._told or not winner:
             return
         self._told = True
         self.attempt.note = f"asked in parallel; {winner} spoke first"
-        self.attempt.usage = Usage(prompt_tokens(self._call), 0, estimated=True)
+        self.attempt.usage = Usage(self.attempt.sent, 0, estimated=True)
         self._health.outpaced(self.attempt.model, time.monotonic() - self._began)
 
     def let_go(self) -> None:
@@ -142,7 +166,7 @@ class Voice:
     def _failed(self, error: ModelError) -> None:
         """A model that had no free connection, or that would only have said that its limit is reached, was not asked."""
         foreseen = isinstance(error, ModelRateLimited) and error.foreseen
-        self.attempt.asked = not (foreseen or isinstance(error, ModelBusy))
+        self.attempt.asked = not (foreseen or isinstance(error, ModelBusy | OverBudget))
         self.attempt.error = error.message
         self._told = True
         self._health.failed(self.attempt.model, error)

@@ -22,6 +22,8 @@ from app.llm.fault_table import FAULT_TABLE
 from app.llm.openai import OpenAIModel
 from tests.llm.conftest import SECRET, Adapter, answer, call
 from tests.servers.model_server import (
+    CACHE_WRITE_TOKENS,
+    CACHED_TOKENS,
     COMPLETION_TOKENS,
     FAULTS,
     PIECES,
@@ -71,7 +73,13 @@ async def test_a_rate_limit_says_how_long_to_wait(
 async def test_an_answer_streams_with_the_usage_that_the_provider_reports(adapter: Adapter) -> None:
     text, done = await answer(adapter("ok"))
     assert text == "".join(PIECES)
-    assert done.usage == Usage(PROMPT_TOKENS, COMPLETION_TOKENS)
+    written = CACHE_WRITE_TOKENS if adapter("ok").provider == "anthropic" else 0
+    assert done.usage == Usage(
+        PROMPT_TOKENS,
+        COMPLETION_TOKENS,
+        cached_tokens=CACHED_TOKENS,
+        cache_write_tokens=written,
+    )
     assert done.finish_reason == "stop"
 
 

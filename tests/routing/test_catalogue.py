@@ -14,6 +14,7 @@ from app.records import Ledger
 from app.routing import Catalogue
 from app.routing.cards import SMOLLM2_LABEL
 from app.routing.keys import PooledModel
+from app.routing.prices import list_price
 from app.settings import Settings
 from tests.conftest import MakePerson
 from tests.routing.conftest import card
@@ -129,6 +130,24 @@ def test_cost_is_tokens_times_price(settings: Settings, database: Database, ledg
     catalogue = Catalogue(settings, database, ledger)
     catalogue.add(card("paid", price_in=2.0, price_out=10.0), ScriptedModel("paid"), "paid")
     assert catalogue.cost("paid", Usage(1_000_000, 500_000)) == 7.0
+
+
+def test_what_the_providers_cache_holds_costs_what_the_cache_costs(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    catalogue = Catalogue(settings, database, ledger)
+    paid = card("paid", price_in=2.0, price_out=10.0, price_cached=0.2, price_cache_write=2.5)
+    catalogue.add(paid, ScriptedModel("paid"), "paid")
+    used = Usage(1_000_000, 0, cached_tokens=500_000, cache_write_tokens=100_000)
+    assert catalogue.cost("paid", used) == 0.4 * 2 + 0.5 * 0.2 + 0.1 * 2.5
+    catalogue.change(make_person("Root"), "paid", price_in=1.0)  # half the list price: a discount
+    assert catalogue.cost("paid", used) == pytest.approx((0.8 + 0.1 + 0.25) / 2)
+
+
+def test_list_prices_know_what_caches_cost() -> None:
+    claude, gpt = list_price("claude-sonnet-4-5", "anthropic"), list_price("gpt-5-mini", "openai")
+    assert (claude.price_in, claude.price_cached, claude.price_cache_write) == (3.0, 0.3, 3.75)
+    assert (gpt.price_in, gpt.price_cached, gpt.price_cache_write) == (0.25, 0.025, None)
 
 
 async def test_a_check_is_a_call_and_counts(

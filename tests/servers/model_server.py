@@ -19,6 +19,7 @@ from typing import Any
 
 PIECES = ("Trains ", "first, ", "then planes [1].")
 PROMPT_TOKENS, COMPLETION_TOKENS = 21, 7
+CACHED_TOKENS, CACHE_WRITE_TOKENS = 8, 3  # of the prompt; OpenAI bills no writing to its cache
 
 
 @dataclass
@@ -80,14 +81,22 @@ class Exchange:
         if self.openai:
             await self.event({"choices": [{"index": 0, "delta": {"role": "assistant"}}]})
         else:
-            usage = {"input_tokens": PROMPT_TOKENS - 1, "cache_read_input_tokens": 1}
+            usage = {
+                "input_tokens": PROMPT_TOKENS - CACHED_TOKENS - CACHE_WRITE_TOKENS,
+                "cache_read_input_tokens": CACHED_TOKENS,
+                "cache_creation_input_tokens": CACHE_WRITE_TOKENS,
+            }
             await self.event({"type": "message_start", "message": {"usage": usage}})
 
     async def finish(self, openai: str, anthropic: str, *, usage: bool = True) -> None:
         if self.openai:
             await self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": openai}]})
             if usage:
-                counts = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS}
+                counts = {
+                    "prompt_tokens": PROMPT_TOKENS,
+                    "completion_tokens": COMPLETION_TOKENS,
+                    "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
+                }
                 await self.event({"choices": [], "usage": counts})
             await self.raw(b"data: [DONE]\n\n")
         else:

@@ -1,0 +1,347 @@
+"""Real turns over small budgets: who is asked, who is told to wait, and sums that agree with the receipts to the micro-dollar."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import secrets
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+
+from app.budgets import EACH
+from app.chat import TurnView
+from app.db import Database
+from app.db.tables import BudgetReservationRow, BudgetSumRow
+from app.domain import DataClass, ModelCall, ModelChunk, ModelDone, Person, Role, TextDelta
+from app.errors import ModelUnavailable
+from app.llm.anthropic import AnthropicModel
+from app.llm.model import Continues, estimated
+from app.llm.openai import OpenAIModel
+from tests.chat.house import House, card, house
+from tests.servers.model_server import ModelServer, model_server
+
+LYON = "What is the hotel limit in Lyon?"
+DOLLAR = 1_000_000
+TOGETHER = 50
+
+
+@pytest.fixture(scope="module")
+def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with house(tmp_path_factory.mktemp("house")) as built:
+        yield built
+
+
+@pytest.fixture
+def desk(_house: House) -> Iterator[House]:
+    book = _house.services.budgets.book
+    for model in (_house.first, _house.second):
+        model.calls.clear()
+        _house.services.catalogue.health.succeeded(model.id)
+    yield _house
+    for budget in book.budgets():
+        book.remove(root(_house), budget.id)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """A house on SQLite and one on PostgreSQL."""
+    changes: dict[str, Any] = {"silence_timeout_s": 0.5}
+    if request.param == "postgresql":
+        server: Database = request.getfixturevalue("server")
+        name = f"turns_{secrets.token_hex(4)}"
+        with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+            admin.execute(text(f"CREATE DATABASE {name} TEMPLATE pattern"))
+        changes["database_url"] = server.url.replace("/postgres", f"/{name}")
+    with house(tmp_path, **changes) as built:
+        yield built
+
+
+def root(desk: House) -> Person:
+    return desk.person("root", role=Role.ADMIN)
+
+
+def allot(desk: House, scope: str, scope_id: str, period: str, usd: float) -> str:
+    return desk.services.budgets.book.allot(root(desk), scope, scope_id, period, usd).id
+
+
+def only(desk: House, *names: str) -> None:
+    for name in ("first", "second", "reader"):
+        desk.services.catalogue.change(root(desk), name, enabled=name in names)
+
+
+def sums(desk: House) -> dict[tuple[str, str], BudgetSumRow]:
+    with desk.services.database.read() as session:
+        rows = session.exec(select(BudgetSumRow)).all()
+    return {(row.budget_id, row.key): row for row in rows}
+
+
+def reservations(desk: House) -> list[BudgetReservationRow]:
+    with desk.services.database.read() as session:
+        return list(session.exec(select(BudgetReservationRow)).all())
+
+
+def cost(turn: TurnView) -> int:
+    assert turn.receipt is not None
+    return round(turn.receipt.cost_usd * DOLLAR)
+
+
+def reasons(turn: TurnView) -> dict[str, str]:
+    assert turn.receipt is not None
+    assert turn.receipt.route is not None
+    return {d.model: d.reason for d in turn.receipt.route.decisions if not d.allowed}
+
+
+def test_an_answer_is_settled_with_what_it_cost_in_every_budget_it_falls_under(desk: House) -> None:
+    ann = desk.person("ann")
+    ids = [
+        allot(desk, "company", "", "month", 1),
+        allot(desk, "team", "Sales", "month", 1),
+        allot(desk, "person", EACH, "day", 1),
+        allot(desk, "model", "first", "day", 1),
+    ]
+    elsewhere = allot(desk, "model", "second", "day", 1)
+    turn = desk.ask(ann, LYON)
+    assert turn.status == "finished"
+    assert cost(turn) > 0
+    spent = {budget: row for (budget, _), row in sums(desk).items()}
+    assert {spent[id].spent_micro for id in ids} == {cost(turn)}
+    assert {row.reserved_micro for row in spent.values()} == {0}
+    assert elsewhere not in spent
+
+
+def test_at_the_limit_the_next_model_of_the_list_answers_and_the_receipt_says_why(
+    desk: House,
+) -> None:
+    ann = desk.person("ann")
+    allot(desk, "model", "first", "month", 0.0001)
+    turn = desk.ask(ann, LYON)
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "second")
+    assert desk.first.calls == []
+    assert (
+        "it would go over the budget of the model first, which renews on" in reasons(turn)["first"]
+    )
+    (event,) = (e for e in desk.events(turn.id) if e["type"] == "budget_blocked")
+    assert (event["models"], event["outcome"]) == (["first"], "another model")
+
+
+def test_a_model_that_costs_nothing_still_answers(desk: House) -> None:
+    allot(desk, "company", "", "month", 0.0)
+    turn = desk.ask(desk.person("ann"), LYON)
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "reader")
+
+
+def test_with_nothing_left_the_person_is_told_which_budget_and_when_it_renews(desk: House) -> None:
+    only(desk, "first", "second")
+    ann = desk.person("ann")
+    allot(desk, "person", ann.id, "day", 0.0005)
+    turn = desk.ask(ann, LYON)
+    only(desk, "first", "second", "reader")
+    assert turn.status == "failed"
+    assert turn.error == (
+        "Your budget for today has no room for another answer: $0.0005 of $0.0005 are left. "
+        "It renews at midnight (UTC). Ask again then, or request more."
+    )
+    assert desk.first.calls == desk.second.calls == []
+    (event,) = (e for e in desk.events(turn.id) if e["type"] == "budget_blocked")
+    assert (event["models"], event["outcome"]) == (["second", "first"], "stopped") or (
+        event["models"] == ["first", "second"]
+    )
+    assert {row.reserved_micro for row in sums(desk).values()} <= {0}
+
+
+def test_a_failed_model_is_released_before_the_next_is_held(desk: House) -> None:
+    """The budget has room for one call at a time."""
+    ann = desk.person("ann")
+    wide = allot(desk, "person", ann.id, "month", 1)
+    desk.ask(ann, LYON)
+    held = next(row for row in reservations(desk) if row.sums[0][0] == wide).reserved_micro
+    desk.services.budgets.book.remove(root(desk), wide)
+    allot(desk, "person", ann.id, "month", held * 1.4 / DOLLAR)
+    desk.first._faults.append(ModelUnavailable("First is down."))
+    turn = desk.ask(ann, LYON)
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "second")
+
+
+def test_a_fallback_over_its_budget_is_not_asked_and_said(desk: House) -> None:
+    """There was room for it when the route was chosen; somebody else has spent it meanwhile."""
+    ann = desk.person("ann")
+    second = allot(desk, "model", "second", "day", 1)
+
+    class Spends(Waits):
+        async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
+            del call
+            allot(desk, "model", "second", "day", 0.00001)
+            raise ModelUnavailable("First is down.")
+            yield
+
+    desk.services.catalogue.add(card("first", DataClass.INTERNAL), Spends(), "openai")
+    try:
+        turn = desk.ask(ann, LYON)
+    finally:
+        desk.services.catalogue.add(card("first", DataClass.INTERNAL), desk.first, "openai")
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "reader")
+    assert desk.second.calls == []
+    assert "budget of the model second" in reasons(turn)["second"]
+    assert {one.budget_id: one.reserved_micro for one in sums(desk).values()}.get(second, 0) == 0
+
+
+class Waits:
+    """Answers when it is told to, and is never silent for long until then."""
+
+    id, label, provider = "first", "First", "scripted"
+    continues: Continues = ""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = asyncio.Event()
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
+        self.asked += 1
+        yield TextDelta("The limit is 180 euros [1].")
+        while not self.go.is_set():
+            yield TextDelta(" ")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.go.wait(), 0.1)
+        yield ModelDone(estimated(call, "The limit is 180 euros [1]."))
+
+    async def check(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def test_fifty_at_once_are_admitted_as_far_as_the_budget_reaches_and_not_a_step_further(
+    shared: House,
+) -> None:
+    model = Waits()
+    shared.services.catalogue.add(card("first", DataClass.INTERNAL), model, "openai")
+    only(shared, "first")
+    people = [shared.person(f"p{number:02}") for number in range(TOGETHER)]
+    probe = allot(shared, "company", "", "month", 1)
+    shared.loop.call_soon_threadsafe(model.go.set)
+    shared.ask(people[0], LYON)
+    (row,) = reservations(shared)
+    each = row.reserved_micro
+    shared.services.budgets.book.remove(root(shared), probe)
+    model.asked = 0
+    shared.loop.call_soon_threadsafe(model.go.clear)
+    limit = 10 * each + each // 2
+    budget = allot(shared, "company", "", "month", limit / DOLLAR)
+    over, done = list[int](), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            over.extend(
+                total
+                for one in sums(shared).values()
+                if (total := one.spent_micro + one.reserved_micro) > limit
+            )
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        lives = list(pool.map(lambda who: shared.start(who, LYON), people))
+    # Who found no room ends by itself; the others wait for their model.
+    refused = [live for live in lives if live.wait_done(0.01)]
+    while len(refused) < TOGETHER - 10:
+        refused = [live for live in lives if live.wait_done(0.05)]
+    assert model.asked == 10
+    assert sums(shared)[budget, "company"].reserved_micro == 10 * each
+    shared.loop.call_soon_threadsafe(model.go.set)
+    assert all(live.wait_done(30) for live in lives)
+    views = [
+        shared.services.chats.turn(who, live.turn_id)
+        for who, live in zip(people, lives, strict=True)
+    ]
+    assert Counter(view.status for view in views) == {"finished": 10, "failed": 40}
+    spent = sum(cost(view) for view in views)
+    while limit - spent >= each:  # nobody is refused while there is room…
+        view = shared.ask(people[0], LYON)
+        assert view.status == "finished"
+        spent += cost(view)
+    assert shared.ask(people[0], LYON).status == "failed"  # …and nobody admitted once there is none
+    done.set()
+    watcher.join()
+    assert over == []
+    total = sums(shared)[budget, "company"]
+    assert (total.spent_micro, total.reserved_micro) == (spent, 0)
+    assert limit - each < spent <= limit
+
+
+WAYS = (
+    "ok",
+    "ok",
+    "no_usage",
+    "truncated",
+    "server_error",
+    "overloaded",
+    "stalls",
+    "limited_plain",
+)
+
+
+def test_after_a_storm_of_answers_failures_and_stops_the_sums_are_those_of_the_receipts(
+    shared: House,
+) -> None:
+    dice = random.Random(5)
+    serving = model_server()
+    server: ModelServer = on(shared, serving.__aenter__())
+    server.behaves = lambda _body: dice.choice(WAYS)
+    models = (
+        AnthropicModel("second", "Second", model_name="second", api_key="k", base_url=server.url),
+        OpenAIModel("first", "First", model_name="first", api_key="k", base_url=server.openai_url),
+    )
+    for model in models:
+        shared.services.catalogue.add(card(model.id, DataClass.INTERNAL), model, "openai")
+    only(shared, "first", "second")
+    company = allot(shared, "company", "", "month", 0.05)
+    each = allot(shared, "person", EACH, "day", 0.02)
+    by_model = allot(shared, "model", EACH, "month", 0.04)
+    people = [shared.person(f"p{number}") for number in range(6)]
+
+    def one(number: int) -> tuple[Person, TurnView]:
+        who = people[number % len(people)]
+        for model in models:
+            shared.services.catalogue.health.succeeded(model.id)
+        live = shared.start(who, LYON)
+        if number % 4 == 0:
+            live.wait(number % 3, 1.0)
+            shared.services.turns.stop(who, live.turn_id)
+        assert live.wait_done(60)
+        return who, shared.services.chats.turn(who, live.turn_id)
+
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            ended = list(pool.map(one, range(72)))
+    finally:
+        on(shared, shared.services.catalogue.close())
+        on(shared, serving.__aexit__(None, None, None))
+    assert {"finished", "stopped", "failed"} == {view.status for _, view in ended}
+    wanted: Counter[tuple[str, str]] = Counter()
+    for who, view in ended:
+        wanted[company, "company"] += cost(view)
+        wanted[each, who.id] += cost(view)
+    called: Counter[tuple[str, str]] = Counter()
+    for event in (json.loads(line)["event"] for line in shared.services.ledger.export()):
+        if event["type"] == "model_called":
+            called[by_model, event["model"]] += round(event["cost_usd"] * DOLLAR)
+    found = sums(shared)
+    assert {key: row.spent_micro for key, row in found.items() if row.spent_micro} == {
+        key: amount for key, amount in {**wanted, **called}.items() if amount
+    }
+    assert {row.reserved_micro for row in found.values()} == {0}
+    assert {row.status for row in reservations(shared)} == {"settled"}
+    assert found[company, "company"].spent_micro <= 50_000
+
+
+def on(desk: House, work: Any) -> Any:
+    return asyncio.run_coroutine_threadsafe(work, desk.loop).result(30)
