@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from app.records import Ledger
 from app.settings import Settings
 
 MakePerson = Callable[..., Person]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Prints a failure when it happens: a run that is cut off must still say what went wrong."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        text = report.longreprtext.splitlines()[-40:]
+        print("", f"FAILED {report.nodeid} ({report.when})", *text, sep="\n", flush=True)
 
 
 @pytest.fixture
