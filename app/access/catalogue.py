@@ -59,6 +59,7 @@ PAGES: tuple[GuardedPage, ...] = (
     GuardedPage("admin_models", "Models"),
     GuardedPage("admin_routes", "Routes"),
     GuardedPage("admin_intents", "Intents"),
+    GuardedPage("admin_budgets", "Budgets"),
     GuardedPage("admin_people", "People"),
     GuardedPage("admin_audit", "Audit"),
 )

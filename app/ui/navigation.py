@@ -47,6 +47,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry("admin_models", "Models", "models", ":material/network_node:", "Manage"),
     PageEntry("admin_routes", "Routes", "routes", ":material/alt_route:", "Manage"),
     PageEntry("admin_intents", "Intents", "intents", ":material/category:", "Manage"),
+    PageEntry("admin_budgets", "Budgets", "budgets", ":material/savings:", "Manage"),
     PageEntry("admin_people", "People", "people", ":material/group:", "Manage"),
     PageEntry("admin_audit", "Audit", "audit", ":material/fact_check:", "Manage"),
 )

@@ -23,6 +23,8 @@ PAGES = (
     "/models",
     "/routes",
     "/routes?id=travel_expenses",
+    "/intents",
+    "/budgets",
     "/people",
     "/audit",
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from app.budgets import Spender
 from app.domain import Person
-from app.ui.widgets import page, report, sharing
+from app.ui.widgets import budget_html, page, report, sharing
 from app.ui.widgets.charts import Question
 from app.wiring import Services
 
@@ -17,6 +18,9 @@ QUESTIONS = (
 def render(services: Services, person: Person) -> None:
     page.title("My usage", "Your own numbers.")
     page.said()
+    standings = services.budgets.book.standings(Spender.of(person, ""), [""])
+    for colour, head, says in budget_html.mine(standings.get("", [])):
+        page.note(colour, head, says)
     sharing.toggle(services, person, "my_usage")
     start, end = report.period()
     mine = services.usage.mine(person, start, end)
