@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.db.tables import ModelRow, ModelSettingRow
-from app.domain import DataClass, Person
+from app.domain import DataClass, Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import ModelAdded
@@ -45,6 +45,7 @@ class NewModel:
     clearance: DataClass = DataClass.INTERNAL
     price_in: float | None = None
     price_out: float | None = None
+    enabled: bool = True
 
 
 class AddedModels:
@@ -92,6 +93,10 @@ class AddedModels:
         )
         with self._database.write() as session:
             session.add(row)
+            if not new.enabled:
+                off = ModelSettingRow(model_id=model_id, version=1, enabled=False)
+                off.changed_by, off.changed_at = actor.id, now()
+                session.add(off)
             self._ledger.append(session, _event(actor, row, "added"))
         return model_id
 

@@ -173,9 +173,9 @@ def test_everybody_sees_their_own_numbers(open_page: OpenPage) -> None:
 def test_a_change_of_a_model_is_kept_and_recorded(desk: Desk, open_page: OpenPage) -> None:
     test = open_page("Noor", "admin_models")
     before = len(desk.events("model_changed"))
-    index = next(i for i, e in enumerate(test.expander) if e.label == "Change Scripted model")
-    test.selectbox[index].set_value(DataClass.PUBLIC)
-    [b for b in test.button if b.label == "Save"][index].click().run()
+    form = next(e for e in test.expander if e.label == "Change Scripted model")
+    form.selectbox[0].set_value(DataClass.PUBLIC)
+    next(b for b in form.button if b.label == "Save").click().run()
     assert desk.services.catalogue.card("scripted").clearance is DataClass.PUBLIC
     assert desk.events("model_changed")[before]["change"] == {"clearance": 0}
     desk.services.catalogue.change(desk.people["Noor"], "scripted", clearance=DataClass.RESTRICTED)
@@ -183,8 +183,8 @@ def test_a_change_of_a_model_is_kept_and_recorded(desk: Desk, open_page: OpenPag
 
 def test_a_test_call_says_how_it_went(open_page: OpenPage) -> None:
     test = open_page("Noor", "admin_models")
-    index = next(i for i, e in enumerate(test.expander) if e.label == "Change Scripted model")
-    [b for b in test.button if b.label == "Test call"][index].click().run()
+    form = next(e for e in test.expander if e.label == "Change Scripted model")
+    next(b for b in form.button if b.label == "Test call").click().run()
     assert "It answered." in html(test)
 
 

@@ -92,9 +92,7 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
         notice = st.number_input(
             "Notice at, in %", value=80, min_value=1, max_value=100, key="notice", width=140
         )
-    st.caption(
-        "The one budget for the same and the same period is changed; what is spent counts on."
-    )
+    st.caption("Setting it again changes the limit; what is spent already counts.")
     if st.button("Set the budget", type="primary"):
         _do(
             services,

@@ -11,7 +11,7 @@ from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.routing import ModelCard, ModelHealth
 from app.ui import identity
-from app.ui.widgets import page
+from app.ui.widgets import model_add, model_more, page
 from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import count, milliseconds, text
 from app.wiring import Services
@@ -31,8 +31,10 @@ def render(services: Services, person: Person) -> None:
         "Models",
         "What may answer. A model is only sent documents up to its clearance, and routes leave out what is off or failing.",
     )
+    page.said()
     cards = services.catalogue.cards()
     st.html(_table(services, cards))
+    model_add.draw(services, person)
     for card in cards:
         _one(services, person, card)
 
@@ -54,6 +56,8 @@ def _table(services: Services, cards: list[ModelCard]) -> str:
 
 
 def _state(card: ModelCard, health: ModelHealth) -> tuple[str, str]:
+    if card.retired:
+        return "grey", "retired"
     return HEALTH[health.state] if card.enabled else ("grey", "off")
 
 
@@ -124,6 +128,7 @@ def _one(services: Services, person: Person, card: ModelCard) -> None:
             )
         if tested:
             _test(services, person, card)
+        model_more.draw(services, person, card)
 
 
 def _save(

@@ -1,0 +1,115 @@
+"""Adding a model in the browser: what and where it is, its key, and a test before it may answer."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.access.policy import require
+from app.domain import DataClass, Person
+from app.errors import SwitchboardError
+from app.routing.added import PROVIDERS, NewModel, Provider
+from app.ui import identity
+from app.ui.widgets import page
+from app.wiring import Services
+
+TEST_TIMEOUT_S = 30.0
+NAMES: dict[str, str] = {
+    "openai": "OpenAI",
+    "anthropic": "Anthropic",
+    "compatible": "OpenAI-compatible server",
+}
+
+
+def draw(services: Services, person: Person) -> None:
+    with (
+        st.expander("Add a model", icon=":material/add:"),
+        st.form("add_model", border=False, clear_on_submit=False),
+    ):
+        new, key = _fields()
+        if st.form_submit_button("Add and test", type="primary") and new is not None:
+            _add(services, person, new, key)
+
+
+def _fields() -> tuple[NewModel | None, str]:
+    with st.container(horizontal=True):
+        provider: Provider | None = st.selectbox(
+            "Provider", PROVIDERS, format_func=NAMES.__getitem__, key="add_provider", width=260
+        )
+        name = st.text_input(
+            "Model id", placeholder="gpt-5-mini", help="As the provider writes it.", width=260
+        )
+        label = st.text_input("What people see", placeholder="The same", width=260)
+    url = st.text_input(
+        "Address",
+        placeholder="Empty for the provider's own; http://gpu-1:8000/v1",
+        help="The address that the server's API begins with.",
+    )
+    inside = st.checkbox(
+        "Inside our network", help="Addresses of private networks are refused without this."
+    )
+    key = st.text_input(
+        "Key",
+        type="password",
+        autocomplete="off",
+        help="Stored encrypted; only its last characters are ever shown. Empty where the account has one, or none is wanted.",
+    )
+    with st.container(horizontal=True):
+        clearance = st.selectbox(
+            "May be sent documents up to",
+            list(DataClass),
+            index=int(DataClass.INTERNAL),
+            format_func=lambda level: DataClass(level).label,
+            key="add_clearance",
+            width=260,
+        )
+        context = st.number_input(
+            "Tokens that it reads", value=None, min_value=1_000, placeholder="As listed", width=180
+        )
+        price_in = st.number_input(
+            "US dollars per million tokens in", value=None, min_value=0.0, format="%.3f",
+            placeholder="As listed", key="add_price_in", width=240,
+        )  # fmt: skip
+        price_out = st.number_input(
+            "US dollars per million tokens out", value=None, min_value=0.0, format="%.3f",
+            placeholder="As listed", key="add_price_out", width=240,
+        )  # fmt: skip
+    if provider is None or clearance is None:
+        return None, ""
+    return (
+        NewModel(
+            provider=provider,
+            model_name=name,
+            label=label,
+            base_url=url,
+            inside=inside,
+            context_tokens=int(context or 0),
+            clearance=clearance,
+            price_in=price_in,
+            price_out=price_out,
+            enabled=False,
+        ),
+        key,
+    )
+
+
+def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
+    """Adds it switched off and asks it for one word; it may answer once it has."""
+    try:
+        who = identity.still(services, person)
+        require(services.policy.administer(who, "models"), who, "change models", services.ledger)
+        model_id = services.catalogue.add_model(who, new, key)
+    except SwitchboardError as error:
+        page.trouble(error)
+        return
+    label = services.catalogue.card(model_id).label
+    try:
+        with st.spinner("Asking it for one word…"):
+            services.turns.on_loop(services.catalogue.check(model_id), TEST_TIMEOUT_S)
+    except SwitchboardError as error:
+        st.session_state["trouble"] = error
+        page.say(f"{label} is added, but off: its test failed. Mend it below and test again.")
+    else:
+        services.catalogue.change(who, model_id, enabled=True)
+        page.say(f"{label} is added, has answered, and may be used.")
+    st.session_state.pop("model_choices", None)
+    st.rerun()

@@ -1,0 +1,143 @@
+"""What else an admin decides about a model: its keys, limits, region, who it is kept for, when it retires, taking it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app.access.policy import require
+from app.domain import Person, now
+from app.errors import SwitchboardError
+from app.routing import ModelCard
+from app.routing.catalogue import NEVER
+from app.ui import identity
+from app.ui.widgets import page
+from app.ui.widgets.words import text
+from app.wiring import Services
+
+
+def draw(services: Services, person: Person, card: ModelCard) -> None:
+    _limits(services, person, card)
+    if card.provider != "local":
+        _keys(services, person, card)
+    with st.container(horizontal=True):
+        _retirement(services, person, card)
+        if card.added:
+            _removal(services, person, card)
+
+
+def _limits(services: Services, person: Person, card: ModelCard) -> None:
+    with st.form(f"limits_{card.id}", border=False):
+        with st.container(horizontal=True):
+            at_once = st.number_input(
+                "Calls at once", value=card.at_once, min_value=0, help="0: no limit.", width=160
+            )
+            per_minute = st.number_input(
+                "Calls a minute", value=card.per_minute, min_value=0, help="0: no limit.", width=160
+            )
+            region = st.text_input(
+                "Region", value=card.region, placeholder="eu-central-1", max_chars=80, width=200
+            )
+        audience = st.text_input(
+            "Kept for",
+            value=", ".join(card.audience),
+            placeholder="Everyone",
+            help="Groups and teams, such as group:idp/finance, team:Sales.",
+        )
+        if st.form_submit_button("Save limits"):
+            names = [name.strip() for name in audience.split(",") if name.strip()]
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.change(
+                    who,
+                    card.id,
+                    at_once=int(at_once),
+                    per_minute=int(per_minute),
+                    region=region,
+                    audience=names,
+                ),
+                "Saved. Questions from now on follow it.",
+            )
+
+
+def _keys(services: Services, person: Person, card: ModelCard) -> None:
+    keyring, pool = services.catalogue.keyring, services.catalogue.pool
+    st.html(f'<p class="sb-meta">Keys of {text(card.account)}</p>')
+    if ending := keyring.given(card.account):
+        st.html(f"<p>…{text(ending)} <span class='sb-meta'>from the settings</span></p>")
+    for key in keyring.stored(card.account):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            health = pool.health(key.id)
+            reason = f" {health.reason}" if health.reason else ""
+            st.html(
+                f"<span>…{text(key.ending)}</span> <span class='sb-meta'>{text(health.state + reason)}</span>"
+            )
+            if st.button("Remove", key=f"key_{card.id}_{key.id}", type="tertiary"):
+                _do(
+                    services,
+                    person,
+                    lambda who, key=key: services.catalogue.remove_key(who, key.id),  # type: ignore[misc]
+                    "The key is removed.",
+                )
+    with st.form(f"key_{card.id}", border=False, clear_on_submit=True):
+        secret = st.text_input("Another key", type="password", autocomplete="off", width=360)
+        if st.form_submit_button("Add the key"):
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.add_key(who, card.account, secret),
+                "The key is stored, encrypted.",
+            )
+
+
+def _retirement(services: Services, person: Person, card: ModelCard) -> None:
+    if card.retired:
+        if st.button("Bring it back", key=f"restore_{card.id}"):
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.change(who, card.id, retired_on=NEVER),
+                "It may answer again.",
+            )
+        return
+    with st.popover("Retire"):
+        st.write("Routes leave it out from then on. It can be brought back.")
+        today = now().date()
+        planned = card.retired_on if card.retired_on and card.retired_on != NEVER else today
+        day = st.date_input("From", value=planned, min_value=today, key=f"day_{card.id}")
+        if st.button("Retire it", key=f"retire_{card.id}") and day is not None:
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.change(who, card.id, retired_on=day),
+                "Its retirement is set.",
+            )
+
+
+def _removal(services: Services, person: Person, card: ModelCard) -> None:
+    with st.popover("Remove"):
+        st.write(
+            "Its settings go, and keys that no other model uses. Receipts keep its name. Routes that name it pass it over."
+        )
+        if st.button("Remove the model", key=f"gone_{card.id}"):
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.remove_model(who, card.id),
+                "The model is removed.",
+            )
+
+
+def _do(services: Services, person: Person, change: Callable[[Person], object], says: str) -> None:
+    try:
+        who = identity.still(services, person)
+        require(services.policy.administer(who, "models"), who, "change models", services.ledger)
+        change(who)
+    except SwitchboardError as error:
+        page.trouble(error)
+    else:
+        st.session_state.pop("model_choices", None)
+        page.say(says)
+        st.rerun()

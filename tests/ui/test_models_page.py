@@ -1,0 +1,91 @@
+"""The page on which admins add models, and decide about keys, limits, retirement and removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.routing import ModelCard
+from app.routing.catalogue import NEVER
+from tests.browser.desk import scripted_model
+from tests.ui.conftest import Desk, OpenPage, html
+from tests.ui.test_intents_page import press
+
+KEY = "sk-newcomer-0001-abcd"
+
+
+@pytest.fixture(autouse=True)
+def clean(desk: Desk) -> Iterator[None]:
+    yield
+    for card in added(desk):
+        desk.services.catalogue.remove_model(desk.people["Noor"], card.id)
+
+
+def added(desk: Desk) -> list[ModelCard]:
+    return [card for card in desk.services.catalogue.cards() if card.added]
+
+
+def fill(test: AppTest, *, url: str, key: str = KEY) -> AppTest:
+    form = next(e for e in test.expander if e.label == "Add a model")
+    form.selectbox[0].set_value("compatible")
+    wanted = {"Model id": "newcomer", "What people see": "Newcomer", "Address": url, "Key": key}
+    for box in form.text_input:
+        box.set_value(wanted[box.label])
+    form.checkbox[0].set_value(True)
+    return press(test, "Add and test")
+
+
+def more(test: AppTest, button: str) -> AppTest:
+    """Presses a button of the newcomer's own form."""
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    return next(b for b in form.button if b.label == button).click().run()
+
+
+def test_a_model_is_added_tested_kept_for_few_retired_and_removed(
+    desk: Desk, open_page: OpenPage, tmp_path: Path
+) -> None:
+    with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"newcomer": "ok"}) as url:
+        page = html(fill(open_page("Noor", "admin_models"), url=url))
+    assert "Newcomer" in page
+    assert "…abcd" in page
+    assert KEY not in page
+    (card,) = added(desk)
+    assert (card.enabled, card.base_url) == (True, url)
+    test = open_page("Noor", "admin_models")
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    next(n for n in form.number_input if n.label == "Calls a minute").set_value(30)
+    next(t for t in form.text_input if t.label == "Kept for").set_value("team:Sales, nonsense")
+    assert "is neither a group nor a team" in html(more(test, "Save limits"))
+    assert added(desk)[0].per_minute == 0
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    next(t for t in form.text_input if t.label == "Kept for").set_value("team:Sales")
+    more(test, "Save limits")
+    assert (added(desk)[0].per_minute, added(desk)[0].audience) == (30, ("team:Sales",))
+    assert "retired" in html(more(open_page("Noor", "admin_models"), "Retire it"))
+    assert not added(desk)[0].offered
+    more(open_page("Noor", "admin_models"), "Bring it back")
+    assert added(desk)[0].retired_on == NEVER > date.today()
+    more(open_page("Noor", "admin_models"), "Remove")
+    assert desk.services.catalogue.keyring.stored(card.account) == []
+    more(open_page("Noor", "admin_models"), "Remove the model")
+    assert added(desk) == []
+
+
+def test_a_model_that_does_not_answer_is_added_switched_off(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    page = html(fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1"))
+    assert "cannot be reached" in page
+    assert [card.enabled for card in added(desk)] == [False]
+
+
+def test_what_cannot_be_used_is_said_and_nothing_is_added(desk: Desk, open_page: OpenPage) -> None:
+    page = html(fill(open_page("Noor", "admin_models"), url="ftp://gpu-1"))
+    assert "begin with http" in page
+    page = html(fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1", key="a b"))
+    assert "That does not look like a key." in page
+    assert added(desk) == []
