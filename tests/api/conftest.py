@@ -209,7 +209,7 @@ def serving(services: Services, *, start: bool = True) -> Iterator[str]:
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not server.started:
         assert thread.is_alive(), "the server did not start"
         assert time.monotonic() < deadline

@@ -116,7 +116,7 @@ def model_stats(base_url: str) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 90.0) -> None:
     """Waits for what no page shows. Raises AssertionError with `otherwise` when the time is up."""
     deadline = time.monotonic() + timeout_s
     while not condition():

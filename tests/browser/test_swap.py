@@ -1,4 +1,4 @@
-"""An admin swaps a model without fear: drafts it, reads the dry run, rehearses it, gives it to people as a canary, and sees it
+"""An admin swaps a model without fear: adds it in the browser, drafts it, reads the dry run, rehearses it, gives it to people as a canary, and sees it
 roll back by itself when the new model starts failing. The two models are two processes; the new one is ended."""
 
 from __future__ import annotations
@@ -42,21 +42,34 @@ def new_model(tmp_path: Path) -> Iterator[tuple[str, contextlib.ExitStack]]:
 @pytest.fixture
 def swap_desk(
     browser: Browser,  # noqa: ARG001 - without a browser no server is started
-    new_model: tuple[str, contextlib.ExitStack],
     tmp_path: Path,
 ) -> Iterator[Desk]:
-    """Its compatible model is the one in use; the newcomer is reached as OpenAI's would be."""
+    """Its compatible model is the one in use; nobody has told it of the newcomer."""
     with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"veteran": OLD}) as url:
         environment = {
             "SWITCHBOARD_COMPATIBLE_BASE_URL": url,
             "SWITCHBOARD_COMPATIBLE_MODELS": "veteran",
-            "OPENAI_API_KEY": "k",
-            "OPENAI_BASE_URL": new_model[0],
-            "SWITCHBOARD_OPENAI_MODEL": "newcomer",
         }
         with running_desk(tmp_path / "desk", environment) as desk:
             first_sync(desk)
             yield desk
+
+
+def add_model(page: Page, url: str) -> None:
+    """On the Models page: the newcomer, reached as OpenAI's would be, which the page refuses inside the network until told so."""
+    form = page.get_by_test_id("stExpander").filter(has_text="Add a model")
+    form.get_by_text("Add a model").click()
+    choose(form, "Provider", "OpenAI")
+    form.get_by_role("textbox", name="Model id").fill("newcomer")
+    form.get_by_role("textbox", name="What people see").fill("OpenAI newcomer")
+    form.get_by_role("textbox", name="Address").fill(url)
+    form.get_by_label("Key", exact=True).and_(form.locator("input")).fill("sk-newcomer-0001")
+    form.get_by_role("button", name="Add and test").click()
+    expect(page.get_by_text("lies inside a private network")).to_be_visible()
+    form.get_by_text("Inside our network", exact=True).click()
+    form.get_by_role("button", name="Add and test").click()
+    row = page.locator(".sb-table tr", has_text="OpenAI newcomer")
+    expect(row).to_contain_text("answers")
 
 
 def models(page: Page, *wanted: str) -> None:
@@ -108,8 +121,10 @@ def test_a_model_is_swapped_and_rolls_back_when_it_fails(
     visit: Visit,
     tmp_path: Path,
 ) -> None:
-    noor = visit(swap_desk, NOOR, "/routes")
+    noor = visit(swap_desk, NOOR, "/models")
     page = noor.page
+    add_model(page, new_model[0])
+    noor.open("/routes")
     page.get_by_role("link", name="Travel and expenses").click()
     expect(heading(page, "Travel and expenses")).to_be_visible()
     noor.settled()

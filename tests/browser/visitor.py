@@ -22,7 +22,7 @@ ADA, TOM, NOOR = (
     f"{name}@fernhill.example" for name in ("ada.lindqvist", "tom.okafor", "noor.haddad")
 )
 RUTH, LUC = "ruth.abernathy@fernhill.example", "luc.bertrand@fernhill.example"
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 45_000
 AGAIN_MS = 5_000
 DRAWN = ".sb-me, .sb-gate"
 """The sidebar's foot, or the page for somebody without a session."""

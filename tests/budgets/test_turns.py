@@ -258,7 +258,7 @@ def test_fifty_at_once_are_admitted_as_far_as_the_budget_reaches_and_not_a_step_
         model.asked >= 10
     )  # more only where somebody's answer ended early and gave its money back
     shared.loop.call_soon_threadsafe(model.go.set)
-    assert all(live.wait_done(30) for live in lives)
+    assert all(live.wait_done(90) for live in lives)
     views = [
         shared.services.chats.turn(who, live.turn_id)
         for who, live in zip(people, lives, strict=True)
@@ -318,7 +318,7 @@ def test_after_a_storm_of_answers_failures_and_stops_the_sums_are_those_of_the_r
         if number % 4 == 0:
             live.wait(number % 3, 1.0)
             shared.services.turns.stop(who, live.turn_id)
-        assert live.wait_done(60)
+        assert live.wait_done(90)
         return who, shared.services.chats.turn(who, live.turn_id)
 
     try:

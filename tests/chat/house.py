@@ -59,7 +59,7 @@ class House:
 
     def ask(self, person: Person, text: str, **options: Any) -> TurnView:
         live = self.start(person, text, **options)
-        assert live.wait_done(30)
+        assert live.wait_done(90)
         return self.services.chats.turn(person, live.turn_id)
 
     def events(self, turn_id: str) -> list[dict[str, Any]]:

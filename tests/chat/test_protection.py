@@ -49,7 +49,7 @@ def test_the_model_sees_placeholders_and_the_person_reads_the_values(desk: House
     says(desk.first, "Dear [EM", "AIL", "_1], the limit for [", "CARD_1] is 180 [1", "].")
     ann = desk.person("ann")
     live = desk.start(ann, f"Write to {MAIL}: {LYON} Card {CARD}")
-    assert live.wait_done(30)
+    assert live.wait_done(90)
     streamed = live.view().text
     assert streamed == f"Dear {MAIL}, the limit for {CARD} is 180 [1]."
     turn = desk.services.chats.turn(ann, live.turn_id)

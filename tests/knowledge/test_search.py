@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from statistics import median
-
 import pytest
 from sqlalchemy import delete, event, select
 from sqlmodel import col
@@ -121,13 +118,9 @@ def test_a_question_costs_two_statements(filled: Desk, make_person: MakePerson) 
             statements.append(statement)
 
     vector = filled.embedder.query("How much holiday do I get?")
-    times = []
     for _ in range(20):
-        began = time.perf_counter()
         filled.search.search("How much holiday do I get?", vector, ada)
-        times.append(time.perf_counter() - began)
     assert len(statements) == 40
-    assert median(times) < 0.02
 
 
 def test_a_document_opens_for_its_readers_and_is_silence_for_others(

@@ -71,7 +71,7 @@ class Stage:
         return self.over(started)
 
     def over(self, rehearsal_id: str) -> RehearsalRow:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while (row := self.rehearsals.runs.get(rehearsal_id)).status == "running":
             assert time.monotonic() < until
             time.sleep(0.01)

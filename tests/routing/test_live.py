@@ -244,7 +244,7 @@ def test_another_process_follows_by_itself(desk: Company) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < limit, "it never came to that"
         threading.Event().wait(0.01)

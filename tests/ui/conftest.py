@@ -160,7 +160,7 @@ def open_page(desk: Desk) -> OpenPage:
     """`open_page("Ada", "keys", id="…")` opens a page as the navigation does, policy included, with a query."""
 
     def open_it(who: str, name: str, **query: str) -> AppTest:
-        test = AppTest.from_function(_page, default_timeout=30)
+        test = AppTest.from_function(_page, default_timeout=90)
         test.session_state["who"], test.session_state["page"] = desk.people[who], name
         for key, value in query.items():
             test.query_params[key] = value

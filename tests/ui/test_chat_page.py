@@ -138,16 +138,16 @@ def test_stop_is_on_the_page_and_stops(
     person = desk.people["Ada"]
     monkeypatch.setattr(desk, "pieces", endless())
     live = desk.services.turns.start(person, None, TRIP)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not live.view().text:
         assert time.monotonic() < deadline
         live.wait(len(live.events), 0.1)
-    test = AppTest.from_function(_stop_only, default_timeout=30)
+    test = AppTest.from_function(_stop_only, default_timeout=90)
     test.session_state["who"] = person
     test.query_params["c"] = live.conversation_id
     test.run()
     test.button(key="stop").click().run()
-    assert live.wait_done(20)
+    assert live.wait_done(90)
     page = html(open_page("Ada", "chat", c=live.conversation_id))
     assert "You stopped this answer" in page
     assert desk.services.chats.turn(person, live.turn_id).status == "stopped"
@@ -165,7 +165,7 @@ def _stop_only() -> None:
 def test_an_interrupted_answer_offers_a_retry(desk: Desk, open_page: OpenPage) -> None:
     person = desk.people["Ada"]
     live = desk.services.turns.start(person, None, TRIP)
-    assert live.wait_done(20)
+    assert live.wait_done(90)
     with desk.services.database.write() as session:
         session.execute(
             update(TurnRow).where(col(TurnRow.id) == live.turn_id).values(status="interrupted")
@@ -183,7 +183,7 @@ def test_an_action_is_shown_exactly_before_it_is_sent_and_its_outcome_comes_back
     turn = last_turn(desk, desk.people["Ada"], chat)
     (offer,) = [offer for offer in turn.offers if offer.action == "open_ticket"]
     assert "Open a ticket" in [b.label for b in chat.button]
-    test = AppTest.from_function(_form, default_timeout=30)
+    test = AppTest.from_function(_form, default_timeout=90)
     test.session_state["who"], test.session_state["turn"] = desk.people["Ada"], turn
     test.session_state["offer"] = offer
     test.run()

@@ -35,7 +35,7 @@ def press(test: AppTest, label: str) -> AppTest:
 def ask(desk: Desk, question: str) -> tuple[str, str]:
     """The conversation and the turn."""
     live = desk.services.turns.start(desk.people["Ada"], None, question)
-    assert live.wait_done(30)
+    assert live.wait_done(90)
     return live.conversation_id, live.turn_id
 
 

@@ -23,7 +23,7 @@ def press(test: AppTest, label: str) -> AppTest:
 
 
 def test_without_a_session_there_is_only_the_way_in(desk: Desk) -> None:  # noqa: ARG001
-    test = AppTest.from_file(MAIN, default_timeout=30)
+    test = AppTest.from_file(MAIN, default_timeout=90)
     test.query_params["c"] = "chat_1"
     page = html(test.run())
     assert "/auth/login?next=%2F%3Fc%3Dchat_1" in page

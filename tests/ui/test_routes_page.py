@@ -56,7 +56,7 @@ def test_an_unknown_route_is_told(open_page: OpenPage) -> None:
 
 def test_a_draft_is_dry_run_published_and_rolled_back(desk: Desk, open_page: OpenPage) -> None:
     live = desk.services.turns.start(desk.people["Ada"], None, "How do I book a train to Lyon?")
-    assert live.wait_done(30)
+    assert live.wait_done(90)
     test = drafted(open_page)
     assert "There is a draft" in html(test)
     test = press(test, "Dry run")
