@@ -5,7 +5,7 @@ goes wrong, each in one of the ways of the fault table; some questions carry per
 Time runs faster for the circuit breakers, so that they open and close many times.
 
 At the end every turn must be answered, refused with a reason, interrupted with what had arrived, or stopped by its reader; the
-money on receipts, in budgets and in the log must be the same to a millionth of a dollar; and no request that reached a model
+money on receipts and in budgets of every scope must be the same to a millionth of a dollar; and no request that reached a model
 may hold a word or a passage above its clearance. That is judged from what the server got, by what was put into the questions.
 Questions are rows `{"text": …}`; without a file some are made up.
 """
@@ -84,7 +84,7 @@ def run(folder: Path, turns: int, *, seed: int, faulty: float, texts: Sequence[s
                 soak.ends[end] += 1
                 soak.wrong += [f"{said.mark}: {fault}" for fault in _untidy(view, end)]
         soak.calls = len(desk.server.requests)
-        soak.wrong += desk.unsettled()
+        soak.wrong += [*desk.unsettled(), *desk.money()]
         soak.wrong += _told_too_much(desk, asked)
         soak.spent_micro = desk.spent_micro()
     soak.seconds = time.monotonic() - began

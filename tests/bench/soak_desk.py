@@ -12,7 +12,9 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from app.db.tables import BudgetReservationRow, TurnRow
+from app.budgets import EACH
+from app.budgets.budget import SCOPES
+from app.db.tables import BudgetReservationRow, BudgetRow, BudgetSumRow, TurnRow
 from app.domain import DataClass, Person
 from app.llm.anthropic import AnthropicModel
 from app.llm.model import ChatModel
@@ -59,6 +61,23 @@ class SoakDesk:
             receipts = session.execute(select(col(TurnRow.receipt))).scalars().all()
         return sum(round(receipt["cost_usd"] * 1_000_000) for receipt in receipts if receipt)
 
+    def money(self) -> list[str]:
+        """Where the budgets do not say what the receipts say, to a millionth of a dollar."""
+        spent, wrong = self.spent_micro(), []
+        with self.services.database.read() as session:
+            sums = session.execute(select(BudgetSumRow)).scalars().all()
+            scopes = {row.id: row.scope for row in session.execute(select(BudgetRow)).scalars()}
+        told: dict[str, int] = dict.fromkeys(SCOPES, 0)
+        for one in sums:
+            told[scopes[one.budget_id]] += one.spent_micro
+            if one.reserved_micro:
+                wrong.append(f"{one.reserved_micro} still held of a {scopes[one.budget_id]} budget")
+        return wrong + [
+            f"{scope} budgets say {total}, the receipts {spent} millionths"
+            for scope, total in told.items()
+            if total != spent
+        ]
+
     def unsettled(self) -> list[str]:
         """What is still under way although every turn is over."""
         with self.services.database.read() as session:
@@ -78,6 +97,9 @@ def soak_desk(folder: Path, behaves: Callable[[dict[str, Any]], str]) -> Iterato
         root = built.person("root")
         for name in ("first", "second", "reader"):
             catalogue.change(root, name, enabled=False)
+        for scope in SCOPES:
+            each = "" if scope == "company" else EACH
+            built.services.budgets.book.allot(root, scope, each, "month", 1_000_000)
         serving = model_server()
         server = _on(built.loop, serving.__aenter__())
         server.behaves = behaves
