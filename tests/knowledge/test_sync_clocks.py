@@ -369,11 +369,18 @@ def test_a_dry_run_ends_at_its_deadline_with_what_it_found(
     house: House, database: Database
 ) -> None:
     fill(house, 30)
-    house.world.on_page = lambda _id: time.sleep(0.02)
+    seen: list[str] = []
+
+    def slow_from_the_tenth(id: str) -> None:
+        seen.append(id)
+        if len(seen) == 10:
+            time.sleep(3.2)
+
+    house.world.on_page = slow_from_the_tenth
     sources = Sources()
     sources.add("tests", MemorySource)
     trial = Trial(database, sources, house.sync.credentials)
-    found = trial.dry_run("memory", {"world": "w"}, {"token": TOKEN}, longest_s=0.2)
+    found = trial.dry_run("memory", {"world": "w"}, {"token": TOKEN}, longest_s=3.0)
     assert 0 < found.added < 30
     assert not found.complete
     assert found.removed == 0, "what was not looked at is not gone"

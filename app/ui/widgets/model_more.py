@@ -64,10 +64,12 @@ def _limits(services: Services, person: Person, card: ModelCard) -> None:
 
 def _keys(services: Services, person: Person, card: ModelCard) -> None:
     keyring, pool = services.catalogue.keyring, services.catalogue.pool
-    st.html(f'<p class="sb-meta">Keys of {text(card.account)}</p>')
-    if ending := keyring.given(card.account):
+    ending, stored = keyring.given(card.account), keyring.stored(card.account)
+    known = "Keys" if ending or stored else "No key is stored"
+    st.html(f'<p class="sb-meta">{known} for {text(card.account)}</p>')
+    if ending:
         st.html(f"<p>…{text(ending)} <span class='sb-meta'>from the settings</span></p>")
-    for key in keyring.stored(card.account):
+    for key in stored:
         with st.container(horizontal=True, vertical_alignment="center"):
             health = pool.health(key.id)
             reason = f" {health.reason}" if health.reason else ""
