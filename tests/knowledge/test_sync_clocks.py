@@ -540,11 +540,11 @@ def test_a_live_check_that_is_late_or_fails_withholds(house: House) -> None:
     house.run()
     sources = Sources()
     sources.add("tests", MemorySource)
-    hasty = LiveCheck(house.database, sources, house.sync.credentials, budget_s=0.5)
+    hasty = LiveCheck(house.database, sources, house.sync.credentials, budget_s=2.0)
     with house.database.read() as session:
         ids = list(session.execute(select(col(DocumentRow.id))).scalars())
     assert hasty.denied(house.people("Bob"), ids) == frozenset()
-    house.world.slow_s = 0.8
+    house.world.slow_s = 2.5
     assert hasty.denied(house.people("Bob"), ids) == frozenset(ids)
     house.world.slow_s = 0.0
     house.world.away = True
