@@ -151,15 +151,17 @@ def _free_id(wanted: str, taken: set[str]) -> str:
 
 
 def _card(row: ModelRow) -> ModelCard:
+    """The provider's cache costs what it is listed at, in proportion to the price that the admin gave."""
     where = urlsplit(row.base_url).netloc or "the provider"
-    return ModelCard(
+    listed = list_price(row.model_name, row.provider)
+    card = ModelCard(
         id=row.id,
         label=row.label,
         provider=row.provider,
         model_name=row.model_name,
         context_tokens=row.context_tokens,
-        price_in=row.price_in,
-        price_out=row.price_out,
+        price_in=listed.price_in,
+        price_out=listed.price_out,
         clearance=DataClass(row.clearance),
         local=False,
         note=f"Runs at {where}.",
@@ -167,7 +169,10 @@ def _card(row: ModelRow) -> ModelCard:
         base_url=row.base_url,
         added_on=row.added_at.date(),
         added=True,
+        price_cached=listed.price_cached,
+        price_cache_write=listed.price_cache_write,
     )
+    return card.repriced(row.price_in, row.price_out)
 
 
 def _event(actor: Person, row: ModelRow, change: Literal["added", "removed"]) -> ModelAdded:

@@ -4,6 +4,7 @@ call has cost, and what one may cost at most."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from app.budgets import Estimate, money
@@ -32,6 +33,7 @@ class ListPrice:
     price_cache_write: float | None = None
 
 
+@lru_cache(maxsize=1_000)
 def list_price(model_name: str, provider: str | None = None) -> ListPrice:
     """`provider` is the package's id (`openai`, `anthropic`), or None to search all of them."""
     from genai_prices import Usage as Priced

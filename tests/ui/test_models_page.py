@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.routing import ModelCard
+from app.routing.added import NewModel
 from app.routing.catalogue import NEVER
 from tests.browser.desk import scripted_model
 from tests.ui.conftest import Desk, OpenPage, html
@@ -89,3 +90,12 @@ def test_what_cannot_be_used_is_said_and_nothing_is_added(desk: Desk, open_page:
     page = html(fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1", key="a b"))
     assert "That does not look like a key." in page
     assert added(desk) == []
+
+
+def test_what_the_providers_cache_costs_is_shown(desk: Desk, open_page: OpenPage) -> None:
+    desk.services.catalogue.add_model(desk.people["Noor"], NewModel("openai", "gpt-5-mini"))
+    (card,) = added(desk)
+    assert card.price_cached
+    assert f"${card.price_cached:,.3f} read from its cache" in html(
+        open_page("Noor", "admin_models")
+    )

@@ -78,7 +78,16 @@ def _more(health: ModelHealth) -> str:
 def _price(card: ModelCard) -> str:
     if card.price_in == card.price_out == 0:
         return "free" if card.local else "not set"
-    return f"${card.price_in:,.2f} / ${card.price_out:,.2f}"
+    cached = [
+        f"${price:,.3f} {word}"
+        for price, word in (
+            (card.price_cached, "read from its cache"),
+            (card.price_cache_write, "written to it"),
+        )
+        if price is not None
+    ]
+    small = f"<small>{', '.join(cached)}</small>" if cached else ""
+    return f"${card.price_in:,.2f} / ${card.price_out:,.2f}{small}"
 
 
 @st.fragment
