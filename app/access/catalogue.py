@@ -96,6 +96,7 @@ ACTIONS: tuple[GuardedAction, ...] = (
 AREAS: tuple[GuardedArea, ...] = (
     GuardedArea("connectors"),
     GuardedArea("models"),
+    GuardedArea("budgets"),
     GuardedArea("people"),
     GuardedArea("audit"),
 )

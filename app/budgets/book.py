@@ -128,6 +128,10 @@ class BudgetBook:
             for model, found in placed.items()
         }
 
+    def of_person(self, person: Person) -> list[Standing]:
+        """The budgets that every question of theirs falls under, whatever it is about and whoever answers."""
+        return self.standings(Spender.of(person, ""), [""]).get("", [])
+
     def current(self) -> list[Standing]:
         """Every budget for every key that has spent in this period, and with nothing spent where nobody has."""
         at, found = self._clock(), list[Standing]()

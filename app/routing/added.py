@@ -18,7 +18,7 @@ from app.domain import DataClass, Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import ModelAdded
-from app.routing.cards import ModelCard
+from app.routing.cards import UNPRICED, ModelCard
 from app.routing.prices import list_price
 
 Provider = Literal["openai", "anthropic", "compatible"]
@@ -164,7 +164,9 @@ def _card(row: ModelRow) -> ModelCard:
         price_out=listed.price_out,
         clearance=DataClass(row.clearance),
         local=False,
-        note=f"Runs at {where}.",
+        note=f"Runs at {where}."
+        if row.price_in or row.price_out
+        else f"Runs at {where}. {UNPRICED}",
         modalities=tuple(row.modalities.split(",")),
         base_url=row.base_url,
         added_on=row.added_at.date(),

@@ -30,7 +30,7 @@ ALIASES = {
 
 _HOSTED_CONTEXT = 128_000
 _COMPATIBLE_CONTEXT = 32_000
-_UNPRICED = "Its price is unknown: set it here to see costs."
+UNPRICED = "Its price is unknown: set it here to see costs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _hosted(provider: str, name: str) -> ModelCard:
         price_out=price.price_out,
         clearance=DataClass.INTERNAL,
         local=False,
-        note="Runs at the provider." if price.known else f"Runs at the provider. {_UNPRICED}",
+        note="Runs at the provider." if price.known else f"Runs at the provider. {UNPRICED}",
         price_cached=price.price_cached,
         price_cache_write=price.price_cache_write,
     )
@@ -141,7 +141,7 @@ def _compatible(name: str, clearance: DataClass) -> ModelCard:
         price_out=0.0,
         clearance=clearance,
         local=False,
-        note=f"Runs at the configured OpenAI-compatible address. {_UNPRICED}",
+        note=f"Runs at the configured OpenAI-compatible address. {UNPRICED}",
     )
 
 

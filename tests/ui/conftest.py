@@ -189,3 +189,8 @@ def _page() -> None:
 def html(test: AppTest) -> str:
     """Everything on the page itself that was drawn as HTML."""
     return "\n".join(element.proto.body for element in test.main.get("html"))
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    """The first button of this label."""
+    return next(b for b in test.button if b.label == label).click().run()

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.budgets import EACH, Estimate, Spender
-from tests.ui.conftest import Desk, OpenPage, html
-from tests.ui.test_intents_page import press
+from tests.ui.conftest import Desk, OpenPage, html, press
 
 
 @pytest.fixture(autouse=True)

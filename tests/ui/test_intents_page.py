@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.routing.edits import Edits
 from app.routing.live import Trouble
-from tests.ui.conftest import Desk, OpenPage, html
+from tests.ui.conftest import Desk, OpenPage, html, press
 
 CANTEEN = ("Where is the canteen?", "What is for lunch today?", "Is there vegan food at lunch?")
 ASKED = ("Is the canteen open today?", "Is there vegan lunch in the canteen?")
@@ -26,10 +26,6 @@ def clean(desk: Desk) -> Iterator[None]:
         versions.publish(noor)
         desk.services.intents.refresh()
     desk.services.intents.corrections.share(desk.people["Ada"], False)
-
-
-def press(test: AppTest, label: str) -> AppTest:
-    return next(b for b in test.button if b.label == label).click().run()
 
 
 def ask(desk: Desk, question: str) -> tuple[str, str]:

@@ -13,8 +13,7 @@ from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.catalogue import NEVER
 from tests.browser.desk import scripted_model
-from tests.ui.conftest import Desk, OpenPage, html
-from tests.ui.test_intents_page import press
+from tests.ui.conftest import Desk, OpenPage, html, press
 
 KEY = "sk-newcomer-0001-abcd"
 
@@ -50,7 +49,9 @@ def test_a_model_is_added_tested_kept_for_few_retired_and_removed(
     desk: Desk, open_page: OpenPage, tmp_path: Path
 ) -> None:
     with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"newcomer": "ok"}) as url:
-        page = html(fill(open_page("Noor", "admin_models"), url=url))
+        test = fill(open_page("Noor", "admin_models"), url=url)
+    page = html(test)
+    assert all(box.value != KEY for box in test.text_input)
     assert "Newcomer" in page
     assert "…abcd" in page
     assert KEY not in page
@@ -81,6 +82,7 @@ def test_a_model_that_does_not_answer_is_added_switched_off(
 ) -> None:
     page = html(fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1"))
     assert "cannot be reached" in page
+    assert "Its price is unknown" in page
     assert [card.enabled for card in added(desk)] == [False]
 
 

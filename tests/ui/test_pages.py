@@ -12,14 +12,10 @@ from app.access.catalogue import PAGES
 from app.db.tables import UsageFactRow
 from app.domain import DataClass, Role
 from app.ui import navigation
-from tests.ui.conftest import Desk, OpenPage, html
+from tests.ui.conftest import Desk, OpenPage, html, press
 
 MAIN = Path(navigation.__file__).with_name("main.py")
 ADMIN_PAGES = [page.name for page in PAGES if page.name.startswith("admin_")]
-
-
-def press(test: AppTest, label: str) -> AppTest:
-    return next(b for b in test.button if b.label == label).click().run()
 
 
 def test_without_a_session_there_is_only_the_way_in(desk: Desk) -> None:  # noqa: ARG001

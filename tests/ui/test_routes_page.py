@@ -14,7 +14,7 @@ from app.routing import RoutingTable
 from app.routing.difficulty.expectation import State
 from app.routing.table import Tradeoff
 from app.ui.widgets import route_html
-from tests.ui.conftest import Desk, OpenPage, html
+from tests.ui.conftest import Desk, OpenPage, html, press
 
 TRAVEL = "travel_expenses"
 
@@ -29,10 +29,6 @@ def clean(desk: Desk) -> Iterator[None]:
             versions.roll_back(noor.id, row.id, "The test is over.")
         elif versions.get(row.id).status == "draft":
             versions.discard(noor, row.id)
-
-
-def press(test: AppTest, label: str) -> AppTest:
-    return next(b for b in test.button if b.label == label).click().run()
 
 
 def drafted(open_page: OpenPage) -> AppTest:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from app.access.policy import require
 from app.budgets import EACH, Budget, money
 from app.domain import Person
-from app.errors import SwitchboardError
-from app.ui import identity
 from app.ui.widgets import budget_html, page
+from app.ui.widgets.administration import carry_out
 from app.wiring import Services
 
 SCOPES = {
@@ -27,7 +23,7 @@ PERIODS = {"month": "Month", "day": "Day"}
 def render(services: Services, person: Person) -> None:
     page.title(
         "Budgets",
-        "What answers may cost. At a limit a cheaper model that is cleared answers, or the person is told when it renews.",
+        "What answers may cost. At a limit the next cleared model that has room answers, or the person is told when it renews.",
     )
     page.said()
     names = _names(services)
@@ -90,13 +86,14 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
             "Limit in US dollars", value=100.0, min_value=0.0, format="%.2f", width=180
         )
         notice = st.number_input(
-            "Notice at, in %", value=80, min_value=1, max_value=100, key="notice", width=140
+            "Notice at, in %", value=80, min_value=1, max_value=100, key="budget_notice", width=140
         )
     st.caption("Setting it again changes the limit; what is spent already counts.")
     if st.button("Set the budget", type="primary"):
-        _do(
+        carry_out(
             services,
             person,
+            "budgets",
             lambda who: services.budgets.book.allot(
                 who, scope, scope_id, period or "month", limit, notice / 100
             ),
@@ -109,22 +106,10 @@ def _one(services: Services, person: Person, budget: Budget, name: budget_html.N
     with st.popover(f"Remove: {what}"):
         st.write("Nothing limits it any more, and what was counted is forgotten.")
         if st.button("Remove the budget", key=f"remove_{budget.id}"):
-            _do(
+            carry_out(
                 services,
                 person,
+                "budgets",
                 lambda who: services.budgets.book.remove(who, budget.id),
                 "The budget is removed.",
             )
-
-
-def _do(services: Services, person: Person, change: Callable[[Person], object], says: str) -> None:
-    """Asks the policy, makes the change as the admin is now, and shows the page anew."""
-    try:
-        who = identity.still(services, person)
-        require(services.policy.administer(who, "models"), who, "change budgets", services.ledger)
-        change(who)
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        page.say(says)
-        st.rerun()

@@ -7,12 +7,12 @@ from functools import partial
 
 import streamlit as st
 
-from app.access.policy import require
 from app.domain import Person, now
-from app.errors import NotFound, SwitchboardError
+from app.errors import NotFound
 from app.knowledge.sync import ConnectorStatus
 from app.ui import identity
 from app.ui.widgets import connector_add, connector_settings, page
+from app.ui.widgets.administration import carry_out, permitted
 from app.ui.widgets.connector_add import entered_of
 from app.ui.widgets.connector_html import (
     changes_table,
@@ -65,7 +65,9 @@ def _all(services: Services, person: Person) -> None:
             else ""
         )
         if st.button("Add a connector", icon=":material/add:"):
-            connector_add.dialog(services, partial(_may, services, person), _open)
+            connector_add.dialog(
+                services, partial(permitted, services, person, "connectors"), _open
+            )
     kinds = {kind.kind: kind for kind in services.sync.kinds()}
     shown = [
         c for c in found if _matches(c, wanted, kinds[c.kind].title if c.kind in kinds else "")
@@ -181,7 +183,7 @@ def _buttons(services: Services, person: Person, connector: ConnectorStatus) -> 
         do(lambda who: sync.allow_removals(who, connector.id))
     if kind is not None and (test or look):
         entered = entered_of(kind, connector.settings, connector.credential_id)
-        may = partial(_may, services, person)
+        may = partial(permitted, services, person, "connectors")
         if test:
             connector_add.show_checks(services, may, entered)
         else:
@@ -251,19 +253,5 @@ def _preview(services: Services, person: Person, connector: ConnectorStatus) -> 
     st.html(preview_table(found, somebody.email))
 
 
-def _may(services: Services, person: Person) -> Person:
-    """The admin as of now. Raises Denied."""
-    who = identity.still(services, person)
-    require(
-        services.policy.administer(who, "connectors"), who, "change connectors", services.ledger
-    )
-    return who
-
-
 def _do(services: Services, person: Person, change: Callable[[Person], object]) -> None:
-    try:
-        change(_may(services, person))
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        st.rerun()
+    carry_out(services, person, "connectors", change)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.access.policy import require
 from app.domain import Person
 from app.errors import SwitchboardError
 from app.routing.edits import Edits, name_of
 from app.routing.traffic import effect
 from app.routing.versions import Draft, Version
-from app.ui import identity
 from app.ui.widgets import intent_html, intent_traffic, page
+from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import text, zone_of
 from app.wiring import Services
 
@@ -233,13 +232,4 @@ def _edit(services: Services, person: Person, change: Callable[[Edits], Edits]) 
 
 
 def do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:
-    """Asks the policy anew, changes, and draws the page again; or says what stood against it."""
-    try:
-        who = identity.still(services, person)
-        require(services.policy.administer(who, "models"), who, "change intents", services.ledger)
-        change(who)
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        page.say(words)
-        st.rerun()
+    carry_out(services, person, "models", change, words)

@@ -6,12 +6,12 @@ import time
 
 import streamlit as st
 
-from app.access.policy import require
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.routing import ModelCard, ModelHealth
 from app.ui import identity
 from app.ui.widgets import model_add, model_more, page
+from app.ui.widgets.administration import permitted
 from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import count, milliseconds, text
 from app.wiring import Services
@@ -151,7 +151,7 @@ def _save(
 ) -> None:
     """Only what differs is stored, so that a later catalogue's prices reach what nobody changed."""
     try:
-        _may(services, person)
+        permitted(services, person, "models")
         services.catalogue.change(
             person,
             card.id,
@@ -171,7 +171,7 @@ def _save(
 def _test(services: Services, person: Person, card: ModelCard) -> None:
     started = time.perf_counter()
     try:
-        _may(services, person)
+        permitted(services, person, "models")
         with st.spinner("Asking it for one word…"):
             services.turns.on_loop(services.catalogue.check(card.id), TEST_TIMEOUT_S)
     except SwitchboardError as error:
@@ -179,7 +179,3 @@ def _test(services: Services, person: Person, card: ModelCard) -> None:
     else:
         took = milliseconds((time.perf_counter() - started) * 1000)
         page.note("green", "It answered.", f"A test call took {took}.")
-
-
-def _may(services: Services, person: Person) -> None:
-    require(services.policy.administer(person, "models"), person, "change models", services.ledger)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from app.access.policy import require
 from app.db.tables import PersonRow, SessionRow
 from app.domain import Person, Role
-from app.errors import SwitchboardError
-from app.ui import identity
 from app.ui.widgets import page
+from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import count, permission, text, time_html, zone_of
 from app.wiring import Services
 
@@ -101,9 +97,10 @@ def _role(services: Services, actor: Person, row: PersonRow) -> None:
         )
         if st.button("Save role", key=f"save_role_{row.id}", disabled=role == current):
             pinned = role if isinstance(role, Role) else None
-            _do(
+            carry_out(
                 services,
                 actor,
+                "people",
                 lambda who: services.identity.accounts.set_role(who, row.id, pinned),
             )
 
@@ -126,9 +123,10 @@ def _sessions(services: Services, actor: Person, row: PersonRow) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.html(_session_html(session, mine=session.id == actor.session_id))
             if st.button("End", key=f"end_{session.id}", type="tertiary"):
-                _do(
+                carry_out(
                     services,
                     actor,
+                    "people",
                     lambda who, session=session: services.identity.sessions.revoke_id(  # type: ignore[misc]
                         who, session.id
                     ),
@@ -160,22 +158,11 @@ def _browser(agent: str) -> str:
 def _account(services: Services, actor: Person, row: PersonRow) -> None:
     label = "Deactivate the account" if row.active else "Reactivate the account"
     if st.button(label, key=f"active_{row.id}", disabled=row.id == actor.id):
-        _do(
+        carry_out(
             services,
             actor,
+            "people",
             lambda who: services.identity.accounts.set_active(who, row.id, not row.active),
         )
     if row.active:
         st.caption("Deactivating ends every session and key at once.")
-
-
-def _do(services: Services, actor: Person, change: Callable[[Person], None]) -> None:
-    """Asks the policy, makes the change as the admin is now, and shows the page anew."""
-    try:
-        who = identity.still(services, actor)
-        require(services.policy.administer(who, "people"), who, "change people", services.ledger)
-        change(who)
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        st.rerun()

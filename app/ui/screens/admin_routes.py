@@ -7,15 +7,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.access.policy import require
 from app.db.tables import RouteVersionRow
 from app.domain import Person
-from app.errors import NotFound, SwitchboardError
+from app.errors import NotFound
 from app.routing import RouteEntry
 from app.routing.swaps import Draft, compare, dry_run
 from app.routing.swaps.dry_run import World
-from app.ui import identity
 from app.ui.widgets import golden_set, page, rehearsal, route_html
+from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
 
@@ -216,12 +215,4 @@ def _world(services: Services) -> World:
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:
-    try:
-        who = identity.still(services, person)
-        require(services.policy.administer(who, "models"), who, "change routes", services.ledger)
-        change(who)
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        page.say(words)
-        st.rerun()
+    carry_out(services, person, "models", change, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from app.budgets import Spender
 from app.domain import Person
 from app.ui.widgets import budget_html, page, report, sharing
 from app.ui.widgets.charts import Question
@@ -18,8 +17,7 @@ QUESTIONS = (
 def render(services: Services, person: Person) -> None:
     page.title("My usage", "Your own numbers.")
     page.said()
-    standings = services.budgets.book.standings(Spender.of(person, ""), [""])
-    for colour, head, says in budget_html.mine(standings.get("", [])):
+    for colour, head, says in budget_html.mine(services.budgets.book.of_person(person)):
         page.note(colour, head, says)
     sharing.toggle(services, person, "my_usage")
     start, end = report.period()

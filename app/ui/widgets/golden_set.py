@@ -9,10 +9,9 @@ import streamlit as st
 
 from app.db.tables import GoldenQuestionRow
 from app.domain import Person
-from app.errors import SwitchboardError
 from app.rehearsal import Golden, golden_csv, golden_jsonl, read_golden
 from app.ui.widgets import page, rehearsal_html
-from app.ui.widgets.rehearsal import may
+from app.ui.widgets.administration import carry_out, permitted
 from app.ui.widgets.words import count
 from app.wiring import Services
 
@@ -139,7 +138,7 @@ def _files(services: Services, person: Person, intent: str, rows: list[GoldenQue
 def _exported(
     services: Services, person: Person, intent: str, write: Callable[[Sequence[Golden]], str]
 ) -> str:
-    return write(services.rehearsals.golden.exported(may(services, person), intent))
+    return write(services.rehearsals.golden.exported(permitted(services, person, "models"), intent))
 
 
 def _escaped(question: str) -> str:
@@ -149,10 +148,4 @@ def _escaped(question: str) -> str:
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:
-    try:
-        change(may(services, person))
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
-        page.say(words)
-        st.rerun()
+    carry_out(services, person, "models", change, words)

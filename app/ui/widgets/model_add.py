@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.access.policy import require
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.routing.added import PROVIDERS, NewModel, Provider
-from app.ui import identity
 from app.ui.widgets import page
+from app.ui.widgets.administration import permitted
 from app.wiring import Services
 
 TEST_TIMEOUT_S = 30.0
+ADDED = "models_added"
 NAMES: dict[str, str] = {
     "openai": "OpenAI",
     "anthropic": "Anthropic",
@@ -21,19 +21,18 @@ NAMES: dict[str, str] = {
 
 
 def draw(services: Services, person: Person) -> None:
-    with (
-        st.expander("Add a model", icon=":material/add:"),
-        st.form("add_model", border=False, clear_on_submit=False),
-    ):
-        new, key = _fields()
+    """What was entered stays when it is refused; once a model is added an empty form takes its place, so that no key lingers."""
+    form = f"add_model_{st.session_state.get(ADDED, 0)}"
+    with st.expander("Add a model", icon=":material/add:"), st.form(form, border=False):
+        new, key = _fields(form)
         if st.form_submit_button("Add and test", type="primary") and new is not None:
             _add(services, person, new, key)
 
 
-def _fields() -> tuple[NewModel | None, str]:
+def _fields(form: str) -> tuple[NewModel | None, str]:
     with st.container(horizontal=True):
         provider: Provider | None = st.selectbox(
-            "Provider", PROVIDERS, format_func=NAMES.__getitem__, key="add_provider", width=260
+            "Provider", PROVIDERS, format_func=NAMES.__getitem__, key=f"{form}_provider", width=260
         )
         name = st.text_input(
             "Model id", placeholder="gpt-5-mini", help="As the provider writes it.", width=260
@@ -59,7 +58,7 @@ def _fields() -> tuple[NewModel | None, str]:
             list(DataClass),
             index=int(DataClass.INTERNAL),
             format_func=lambda level: DataClass(level).label,
-            key="add_clearance",
+            key=f"{form}_clearance",
             width=260,
         )
         context = st.number_input(
@@ -67,11 +66,11 @@ def _fields() -> tuple[NewModel | None, str]:
         )
         price_in = st.number_input(
             "US dollars per million tokens in", value=None, min_value=0.0, format="%.3f",
-            placeholder="As listed", key="add_price_in", width=240,
+            placeholder="As listed", key=f"{form}_price_in", width=240,
         )  # fmt: skip
         price_out = st.number_input(
             "US dollars per million tokens out", value=None, min_value=0.0, format="%.3f",
-            placeholder="As listed", key="add_price_out", width=240,
+            placeholder="As listed", key=f"{form}_price_out", width=240,
         )  # fmt: skip
     if provider is None or clearance is None:
         return None, ""
@@ -95,8 +94,7 @@ def _fields() -> tuple[NewModel | None, str]:
 def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
     """Adds it switched off and asks it for one word; it may answer once it has."""
     try:
-        who = identity.still(services, person)
-        require(services.policy.administer(who, "models"), who, "change models", services.ledger)
+        who = permitted(services, person, "models")
         model_id = services.catalogue.add_model(who, new, key)
     except SwitchboardError as error:
         page.trouble(error)
@@ -107,9 +105,12 @@ def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
             services.turns.on_loop(services.catalogue.check(model_id), TEST_TIMEOUT_S)
     except SwitchboardError as error:
         st.session_state["trouble"] = error
-        page.say(f"{label} is added, but off: its test failed. Mend it below and test again.")
+        page.say(
+            f"{label} is added, but off: its test failed. Give it another key below and test again, or remove it and add it anew."
+        )
     else:
         services.catalogue.change(who, model_id, enabled=True)
         page.say(f"{label} is added, has answered, and may be used.")
+    st.session_state[ADDED] = st.session_state.get(ADDED, 0) + 1
     st.session_state.pop("model_choices", None)
     st.rerun()

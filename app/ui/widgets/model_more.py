@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.access.policy import require
 from app.domain import Person, now
-from app.errors import SwitchboardError
 from app.routing import ModelCard
 from app.routing.catalogue import NEVER
-from app.ui import identity
-from app.ui.widgets import page
+from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import text
 from app.wiring import Services
 
@@ -133,13 +130,10 @@ def _removal(services: Services, person: Person, card: ModelCard) -> None:
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], says: str) -> None:
-    try:
-        who = identity.still(services, person)
-        require(services.policy.administer(who, "models"), who, "change models", services.ledger)
+    """Chat pages list the models that may be chosen; they look again."""
+
+    def changed(who: Person) -> None:
         change(who)
-    except SwitchboardError as error:
-        page.trouble(error)
-    else:
         st.session_state.pop("model_choices", None)
-        page.say(says)
-        st.rerun()
+
+    carry_out(services, person, "models", changed, says)

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import streamlit as st
 
-from app.access.policy import require
 from app.db.tables import RehearsalRow, RouteVersionRow
 from app.domain import Person
 from app.errors import SwitchboardError
 from app.rehearsal import results_csv
-from app.ui import identity
 from app.ui.widgets import page, rehearsal_html
+from app.ui.widgets.administration import permitted
 from app.ui.widgets.words import exact, money, text, zone_of
 from app.wiring import Services
 
@@ -88,7 +87,7 @@ def _begin(
 
 def _start(services: Services, person: Person, version: RouteVersionRow, judge: str) -> None:
     try:
-        who = may(services, person)
+        who = permitted(services, person, "models")
         services.rehearsals.start(who, version.id, judge)
     except SwitchboardError as error:
         page.trouble(error)
@@ -102,7 +101,7 @@ def _running(services: Services, person: Person, run: RehearsalRow) -> None:
     _follow(services, run.id)
     if st.button("Cancel", key="cancel_rehearsal"):
         try:
-            services.rehearsals.cancel(may(services, person), run.id)
+            services.rehearsals.cancel(permitted(services, person, "models"), run.id)
         except SwitchboardError as error:
             page.trouble(error)
         else:
@@ -180,10 +179,3 @@ def _judges(services: Services) -> list[str]:
 def _unpriced(services: Services, models: Iterable[str]) -> list[str]:
     cards = [services.catalogue.card(model) for model in models]
     return [card.label for card in cards if not (card.local or card.price_in or card.price_out)]
-
-
-def may(services: Services, person: Person) -> Person:
-    """The person as of now, if they look after routes. Raises Denied."""
-    who = identity.still(services, person)
-    require(services.policy.administer(who, "models"), who, "change routes", services.ledger)
-    return who
