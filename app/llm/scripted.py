@@ -5,7 +5,8 @@ asyncio so that a benchmark measures Switchboard and not its stand-in:
 
     python -m app.llm.scripted --port 9100 --tokens 40 --delay-ms 10
 
-`GET /stats` tells how long its own answers took, `DELETE /stats` starts the count again.
+`GET /stats` tells how long its own answers took, `DELETE /stats` starts the count again. `PUT /delay-ms` with a number as
+its body changes the pace, of answers under way as well: what would have been due by now under the new one comes at once.
 """
 
 from __future__ import annotations
@@ -208,6 +209,9 @@ class _Connection(asyncio.Protocol):
             if method == b"DELETE":
                 self._server.reset()
             self._send(self._server.stats())
+        elif path.endswith(b"/delay-ms") and method == b"PUT":
+            self._server.delay_s = float(body) / 1000
+            self._send(b"{}")
         else:
             self._transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 

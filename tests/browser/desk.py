@@ -116,6 +116,23 @@ def model_stats(base_url: str) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
+@contextlib.contextmanager
+def slowly(base_url: str, pace_ms: int) -> Iterator[None]:
+    """Inside, the scripted model takes two seconds for each word, so that an answer is still under way however slow the
+    machine; at the end the rest of it comes at its own `pace_ms` again."""
+    set_pace(base_url, 2_000)
+    try:
+        yield
+    finally:
+        set_pace(base_url, pace_ms)
+
+
+def set_pace(base_url: str, delay_ms: int) -> None:
+    body = str(delay_ms).encode()
+    request = urllib.request.Request(f"{base_url}/delay-ms", data=body, method="PUT")
+    urllib.request.urlopen(request, timeout=5).close()
+
+
 def until(condition: Callable[[], object], otherwise: str, timeout_s: float = 90.0) -> None:
     """Waits for what no page shows. Raises AssertionError with `otherwise` when the time is up."""
     deadline = time.monotonic() + timeout_s

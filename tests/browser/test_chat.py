@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import TOKENS, Visit
-from tests.browser.desk import Desk, model_stats, until
+from tests.browser.conftest import DELAY_MS, TOKENS, Visit
+from tests.browser.desk import Desk, model_stats, slowly, until
 from tests.browser.visitor import ADA, TOM, Visitor, chat_input, choose, growing, heading, sign_in
 
 TRIP = "How do I book a trip to Lyon for two nights?"
@@ -26,19 +26,20 @@ def turns(desk: Desk, conversation: str, *, hidden: bool = False) -> int:
 
 
 def test_signs_in_asks_and_reads_an_answer_that_arrives_word_by_word(
-    desk: Desk, visit: Visit
+    desk: Desk, model: str, visit: Visit
 ) -> None:
     ada = visit(desk)
     sign_in(ada, ADA)
     expect(ada.page.get_by_role("heading", name="What do you need, Ada?")).to_be_visible()
-    ada.ask(TRIP)
-    growing(ada.page)
-    seen = words(ada.page)
-    assert seen < TOKENS
-    ada.page.wait_for_function(
-        "seen => [...document.querySelectorAll('.sb-answer')].at(-1).innerText.split(/\\s+/).length > seen",
-        arg=seen,
-    )
+    with slowly(model, DELAY_MS):
+        ada.ask(TRIP)
+        growing(ada.page)
+        seen = words(ada.page)
+        assert seen < TOKENS
+        ada.page.wait_for_function(
+            "seen => [...document.querySelectorAll('.sb-answer')].at(-1).innerText.split(/\\s+/).length > seen",
+            arg=seen,
+        )
     answer = ada.answered()
     expect(answer.locator(".sb-line")).to_have_text(
         re.compile("Travel and expenses.*answered by scripted from 1 source")
@@ -95,24 +96,26 @@ def test_a_suggested_question_is_one_click(desk: Desk, visit: Visit) -> None:
     ada.answered()
 
 
-def test_a_reload_in_mid_answer_changes_nothing(desk: Desk, visit: Visit) -> None:
+def test_a_reload_in_mid_answer_changes_nothing(desk: Desk, model: str, visit: Visit) -> None:
     ada = visit(desk, ADA)
-    ada.ask(TRIP)
-    growing(ada.page)
-    ada.page.reload()
-    growing(ada.page)
+    with slowly(model, DELAY_MS):
+        ada.ask(TRIP)
+        growing(ada.page)
+        ada.page.reload()
+        growing(ada.page)
     expect(ada.answered().locator(".sb-answer")).to_have_text(LAST_WORDS)
     expect(ada.page.locator("article.sb-turn")).to_have_count(1)
     assert turns(desk, ada.conversation()) == 1
 
 
-def test_a_second_tab_follows_the_same_answer(desk: Desk, visit: Visit) -> None:
+def test_a_second_tab_follows_the_same_answer(desk: Desk, model: str, visit: Visit) -> None:
     ada = visit(desk, ADA)
-    ada.ask(TRIP)
-    growing(ada.page)
-    second = ada.tab(f"/?c={ada.conversation()}")
-    growing(second)
-    assert words(second) < TOKENS
+    with slowly(model, DELAY_MS):
+        ada.ask(TRIP)
+        growing(ada.page)
+        second = ada.tab(f"/?c={ada.conversation()}")
+        growing(second)
+        assert words(second) < TOKENS
     for page in (ada.page, second):
         expect(ada.answered(page).locator(".sb-answer")).to_have_text(LAST_WORDS)
     assert turns(desk, ada.conversation()) == 1
@@ -123,25 +126,29 @@ def test_stop_ends_the_answer_and_the_call_of_the_model(
 ) -> None:
     ada = visit(desk, ADA)
     before = model_stats(model)["abandoned"]
-    ada.ask(TRIP)
-    growing(ada.page)
-    ada.page.get_by_role("button", name="Stop").click()
-    answer = ada.answered()
-    expect(answer).to_contain_text("Stopped.")
-    expect(ada.page.get_by_role("button", name="Stop")).to_have_count(0)
-    assert words(ada.page) < TOKENS
-    until(lambda: model_stats(model)["abandoned"] > before, "the model went on writing")
+    with slowly(model, DELAY_MS):
+        ada.ask(TRIP)
+        growing(ada.page)
+        ada.page.get_by_role("button", name="Stop").click()
+        answer = ada.answered()
+        expect(answer).to_contain_text("Stopped.")
+        expect(ada.page.get_by_role("button", name="Stop")).to_have_count(0)
+        assert words(ada.page) < TOKENS
+        until(lambda: model_stats(model)["abandoned"] > before, "the model went on writing")
     ada.page.reload()
     expect(ada.answered()).to_contain_text("Stopped.")
 
 
-def test_regenerate_and_edit_take_the_place_of_the_answer(desk: Desk, visit: Visit) -> None:
+def test_regenerate_and_edit_take_the_place_of_the_answer(
+    desk: Desk, model: str, visit: Visit
+) -> None:
     ada = visit(desk, ADA)
     ada.ask(TRIP)
     ada.answered()
     conversation = ada.conversation()
-    ada.page.get_by_role("button", name="Regenerate").click()
-    growing(ada.page)
+    with slowly(model, DELAY_MS):
+        ada.page.get_by_role("button", name="Regenerate").click()
+        growing(ada.page)
     ada.answered()
     expect(ada.page.locator(".sb-q")).to_have_text([TRIP])
     assert (turns(desk, conversation), turns(desk, conversation, hidden=True)) == (1, 1)
@@ -243,7 +250,7 @@ def test_an_answer_of_a_model_picked_by_hand_can_load_and_run_nothing(
     assert "owned" not in ada.page.title()
 
 
-def test_the_keyboard_is_enough(desk: Desk, visit: Visit) -> None:
+def test_the_keyboard_is_enough(desk: Desk, model: str, visit: Visit) -> None:
     ada = visit(desk, ADA)
     page = ada.page
     expect(page.locator(".st-key-suggestions button")).to_have_count(4)
@@ -256,9 +263,10 @@ def test_the_keyboard_is_enough(desk: Desk, visit: Visit) -> None:
             break
     expect(chat_input(page)).to_be_focused()
     page.keyboard.type("Tell me a joke")
-    page.keyboard.press("Enter")
-    growing(page)
-    page.keyboard.press("Escape")
-    expect(ada.answered()).to_contain_text("Stopped.")
+    with slowly(model, DELAY_MS):
+        page.keyboard.press("Enter")
+        growing(page)
+        page.keyboard.press("Escape")
+        expect(ada.answered()).to_contain_text("Stopped.")
     page.keyboard.press("Control+k")
     expect(page.get_by_role("heading", name="What do you need, Ada?")).to_be_visible()

@@ -9,8 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect
 
 from tests.bench.processes import free_port
-from tests.browser.conftest import Visit
-from tests.browser.desk import Desk, running_desk, until
+from tests.browser.conftest import DELAY_MS, Visit
+from tests.browser.desk import Desk, running_desk, slowly, until
 from tests.browser.visitor import ADA, NOOR, chat_input, growing, heading, open_context, sign_in
 
 HANNAH = "hannah.whitcombe@fernhill.example"
@@ -53,20 +53,21 @@ def test_a_killed_server_leaves_an_interrupted_answer_and_a_retry(
         "SWITCHBOARD_DEMO": "false",  # no documents are needed
     }
     port = free_port()
-    with running_desk(tmp_path / "data", environment, port=port) as desk:
+    with slowly(model, DELAY_MS), running_desk(tmp_path / "data", environment, port=port) as desk:
         ada = open_context(browser, desk)
         sign_in(ada, ADA)
         ada.ask("Write a short thank-you note to a customer")
         growing(ada.page)
-        partly = "SELECT count(*) FROM turn WHERE status = 'running' AND answer <> ''"
+        partly = "SELECT count(*) FROM turn WHERE status = 'running' AND answer LIKE 'The policy says so%'"
         until(lambda: desk.one(partly), "nothing of the answer was kept")
         os.kill(desk.pid, signal.SIGKILL)
     with running_desk(tmp_path / "data", environment, port=port):
         ada.open(f"/?c={ada.conversation()}")
         expect(ada.page.locator(".sb-turn")).to_contain_text("Interrupted.")
         expect(ada.page.locator(".sb-answer")).to_contain_text("The policy says so")
-        ada.page.get_by_role("button", name="Retry").click()
-        growing(ada.page)
+        with slowly(model, DELAY_MS):
+            ada.page.get_by_role("button", name="Retry").click()
+            growing(ada.page)
         answer = ada.answered()
         expect(answer).not_to_contain_text("Interrupted.")
         expect(ada.page.locator("article.sb-turn")).to_have_count(1)

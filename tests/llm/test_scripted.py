@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from app.domain import ChatMessage, ModelCall, Prompt, TextDelta
@@ -64,6 +65,26 @@ async def test_the_served_script_streams_its_tokens(
     assert "[1]" not in "".join(texts)
     assert json.loads(server.stats())["answers"] == 1
     assert json.loads(server.stats())["total_p50_ms"] >= 10
+
+
+async def test_its_pace_changes_in_mid_answer() -> None:
+    server = ScriptedServer(tokens=12, delay_ms=50)
+    url = await server.start()
+    model = OpenAIModel(
+        "m", "M", model_name="scripted", api_key="", base_url=url, dialect="compatible"
+    )
+    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+        await client.put(f"{url}/delay-ms", content="50000")
+        stream = model.stream(asking("hi"))
+        first = await anext(stream)
+        await client.put(f"{url}/delay-ms", content="1")
+        assert server.delay_s == 0.001
+        text, _done = await answer(model, call("Why?"))
+        await stream.aclose()
+    assert isinstance(first, TextDelta)
+    assert len(text.split()) == 12
+    await model.close()
+    await server.close()
 
 
 async def test_it_cites_when_the_prompt_had_passages(
