@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -119,8 +120,11 @@ async def answer(
             yield Offered(offers)
         yield finished
     except SwitchboardError as problem:
-        error = draft.purse.polite(problem)
+        offers, fix = await stages.in_pool(partial(request_more, question, problem, stages, draft))
+        error = draft.purse.polite(problem, fix)
         draft.settle(stages.catalogue.cost)
+        if offers:
+            yield Offered(offers)
         yield Failed(error.message, error.fix, draft.text, draft.receipt(), type(error).__name__)
 
 
@@ -270,6 +274,21 @@ def offer(
         finished.receipt.passages,
         question.turn_id,
     )
+
+
+def request_more(
+    question: Question, problem: SwitchboardError, stages: Stages, draft: Draft
+) -> tuple[tuple[Offer, ...], str]:
+    """Where a budget ended the turn: the button that asks for more of it, and what to do in words."""
+    standing = draft.purse.in_the_way(problem)
+    if standing is None:
+        return (), ""
+    offered = stages.actions.more_budget(question.person, standing, question.turn_id)
+    if offered is not None:
+        return (offered,), "Ask again then, or request more."
+    if stages.actions.waits_for_more(standing):
+        return (), "Ask again then; a request for more waits for a decision."
+    return (), "Ask again then."
 
 
 def stopped(stages: Stages, draft: Draft) -> Stopped:

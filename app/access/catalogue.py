@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from app.domain import Role
+
 Risk = Literal["low", "medium", "high"]
 
 
@@ -31,11 +33,12 @@ class GuardedRoute:
 
 @dataclass(frozen=True, slots=True)
 class GuardedAction:
-    """A button of app.actions. Its risk decides whether it runs at once or waits."""
+    """A button of app.actions. Its risk decides whether it runs at once or waits, and then for whom: a lead's is an admin's too."""
 
     name: str
     label: str
     risk: Risk
+    decided_by: Role = Role.TEAM_LEAD
     guard: Literal["run_action"] = "run_action"
 
 
@@ -91,6 +94,8 @@ ROUTES: tuple[GuardedRoute, ...] = (
 ACTIONS: tuple[GuardedAction, ...] = (
     GuardedAction("open_ticket", "Open a ticket", "low"),
     GuardedAction("send_webhook", "Send a message", "medium"),
+    GuardedAction("request_budget", "Request more of your budget", "medium"),
+    GuardedAction("request_shared_budget", "Request more of this budget", "medium", Role.ADMIN),
 )
 
 AREAS: tuple[GuardedArea, ...] = (

@@ -54,7 +54,7 @@ class Policy:
         return self._decide(person, "use_model", model, f"use the model '{model_id}'", also=groups)
 
     def run_action(self, person: Person, action: str) -> Decision:
-        """May they press this button? With the obligation `approval` when it waits for their team lead first."""
+        """May they press this button? With the obligation `approval` when it waits first, and for whom."""
         known = self._actions.get(action)
         if known is None:
             return _unknown("action", action)
@@ -69,7 +69,7 @@ class Policy:
             True,
             f"{allowed.reason} {at_once.reason} It waits for approval.",
             allowed.policy,
-            {APPROVAL: Role.TEAM_LEAD.value},
+            {APPROVAL: known.decided_by.value},
         )
 
     def approve(

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from app.actions import prefill, tickets, webhook
+from app.actions import more_budget, prefill, tickets, webhook
 from app.actions.effects import Effect, InTransaction, Outside
+from app.actions.forms import Form, MessageForm, MoreBudgetForm, TicketForm
 from app.actions.prefill import Conversation, Prefilled
 from app.domain import Json, Person
 from app.settings import Settings
@@ -17,35 +18,12 @@ from app.settings import Settings
 Risk = Literal["low", "medium", "high"]
 
 
-class Form(BaseModel):
-    """What a person fills in. `title` is a field's label, `description` its help."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class TicketForm(Form):
-    title: str = Field(min_length=3, max_length=120, title="Title")
-    body: str = Field(
-        min_length=1, max_length=4000, title="Description", description="What is wrong or needed?"
-    )
-    queue: Literal["IT", "Facilities", "People", "Finance"] = Field(title="Queue")
-    priority: Literal["low", "normal", "high", "urgent"] = Field("normal", title="Priority")
-
-
-class MessageForm(Form):
-    subject: str = Field(min_length=3, max_length=120, title="Subject")
-    message: str = Field(min_length=1, max_length=4000, title="Message")
-    requested_for: str = Field(
-        "", max_length=120, title="Requested for", description="Somebody else's name, if any."
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class ActionDefinition:
     """`name`, `label` and `risk` are the catalogue's too, where policy finds them; a test compares.
 
     `payload` makes exactly what happens or is sent out of the person and the form; `offered` says whether the installation
-    has what the action needs.
+    has what the action needs. What is not `after_answers` no route can offer: it comes where it is needed.
     """
 
     name: str
@@ -57,7 +35,8 @@ class ActionDefinition:
     prefill: Callable[[Conversation], Prefilled]
     payload: Callable[[Person, Any], Json]
     effect: Effect
-    offered: Callable[[Settings], bool]
+    offered: Callable[[Settings], bool] = lambda _settings: True
+    after_answers: bool = True
 
     def problems(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Field name to what is wrong with it, in words; empty when the form can be sent."""
@@ -94,7 +73,6 @@ ACTIONS: tuple[ActionDefinition, ...] = (
         prefill=prefill.ticket,
         payload=_ticket_payload,
         effect=InTransaction(tickets.open_ticket),
-        offered=lambda _settings: True,
     ),
     ActionDefinition(
         name="send_webhook",
@@ -107,5 +85,29 @@ ACTIONS: tuple[ActionDefinition, ...] = (
         payload=_message_payload,
         effect=Outside(webhook.send),
         offered=lambda settings: bool(settings.webhook_url),
+    ),
+    ActionDefinition(
+        name=more_budget.OWN,
+        label="Request more of your budget",
+        help="Asks for more money for your questions in this day or month. The budget itself stays as it is.",
+        who="Everyone; it waits for their team lead, a lead's own for an admin.",
+        risk="medium",
+        parameters=MoreBudgetForm,
+        prefill=more_budget.prefilled,
+        payload=more_budget.payload,
+        effect=InTransaction(more_budget.grant),
+        after_answers=False,
+    ),
+    ActionDefinition(
+        name=more_budget.SHARED,
+        label="Request more of this budget",
+        help="Asks for more money for everybody who shares this budget, in this day or month only.",
+        who="Everyone; it waits for an admin.",
+        risk="medium",
+        parameters=MoreBudgetForm,
+        prefill=more_budget.prefilled,
+        payload=more_budget.payload,
+        effect=InTransaction(more_budget.grant),
+        after_answers=False,
     ),
 )

@@ -13,12 +13,14 @@ from sqlmodel import Session, col
 
 from app.access import Policy, require
 from app.access.policy import APPROVAL
+from app.actions import more_budget
 from app.actions.definitions import ACTIONS, ActionDefinition
 from app.actions.effects import payload_hash
-from app.actions.offers import make_offers, next_step
+from app.actions.offers import make_offers, more_offer, next_step
 from app.actions.prefill import Conversation
 from app.actions.runs import CHANGED, ActionRuns
 from app.actions.tickets import tickets_of
+from app.budgets import Standing, SumKey
 from app.db import Database
 from app.db.tables import ActionRequestRow, TicketRow, TurnRow
 from app.domain import Decision, Json, Offer, Passage, Person, now
@@ -75,9 +77,22 @@ class ActionDesk:
         available = [
             definition
             for name in names
-            if (definition := self._definitions.get(name)) and definition.offered(self._settings)
+            if (definition := self._definitions.get(name))
+            and definition.after_answers
+            and definition.offered(self._settings)
         ]
         return make_offers(self._database, self._policy, available, said, turn_id)
+
+    def more_budget(self, person: Person, standing: Standing, turn_id: str = "") -> Offer | None:
+        """The button that asks for more of a budget; None where that is forbidden or waits for a decision already."""
+        definition = self._definitions[more_budget.name_of(standing)]
+        said = Conversation(person, "", "", (), standing)
+        return more_offer(self._database, self._policy, definition, said, turn_id)
+
+    def waits_for_more(self, standing: Standing) -> bool:
+        """Has somebody asked for more of it, and nobody decided?"""
+        with self._database.read() as session:
+            return more_budget.waits(session, standing.sum)
 
     def next_step(self, person: Person, decision: Decision) -> str:
         """What follows `person`'s click, such as "Goes to Tom Okafor for approval"; `decision` is policy's on the action."""
@@ -96,6 +111,10 @@ class ActionDesk:
             )
             raise InputError(f"The form is not complete: {problems}.") from error
         return definition.payload(person, form)
+
+    def sum_of(self, row: ActionRequestRow) -> SumKey | None:
+        """What a request for more money is about; None for any other."""
+        return more_budget.key_of(row.payload) if row.action in more_budget.NAMES else None
 
     # Sending.
 

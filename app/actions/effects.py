@@ -5,29 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 from sqlmodel import Session
 
-from app.domain import Json
+from app.domain import Json, now
+from app.records.events import Event
 from app.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One approved request. `request_id` is the idempotency key of its effect."""
+    """One approved request. `request_id` is the idempotency key of its effect, `today` the day in the company's time zone."""
 
     request_id: str
     person_id: str
     payload: Json
+    action: str = ""
+    decided_by: str | None = None
+    today: date = field(default_factory=lambda: now().date())
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What happened, in a sentence for the person, and where to look at it."""
+    """What happened, in a sentence for the person, and where to look at it. `events` go on record with it."""
 
     text: str
     url: str = ""
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

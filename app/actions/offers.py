@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from app.access import Policy
 from app.access.policy import APPROVAL
+from app.actions import more_budget
 from app.actions.definitions import ActionDefinition
 from app.actions.prefill import Conversation
 from app.db import Database
@@ -45,11 +46,36 @@ def make_offers(
     return tuple(offers)
 
 
+def more_offer(
+    database: Database,
+    policy: Policy,
+    definition: ActionDefinition,
+    said: Conversation,
+    turn_id: str,
+) -> Offer | None:
+    """The button that asks for more of `said.standing`; None where policy forbids it or somebody's request for it waits already.
+
+    Outside a turn its id follows from how often the person has asked, so that a double click is one request.
+    """
+    assert said.standing is not None
+    with database.read() as session:
+        if more_budget.waits(session, said.standing.sum):
+            return None
+        before = more_budget.asked_before(session, said.person)
+    place = turn_id or f"{said.standing.sum.budget_id}_{said.person.id}_{before}"
+    made = make_offers(database, policy, [definition], said, place)
+    return made[0] if made else None
+
+
 def next_step(database: Database, person: Person, decision: Decision) -> str:
     """What happens after the click, naming who would decide."""
     if APPROVAL not in decision.obligations:
         return RUNS_AT_ONCE
-    names = _leads_of(database, person)
+    names = (
+        _leads_of(database, person)
+        if decision.obligations[APPROVAL] == Role.TEAM_LEAD.value
+        else []
+    )
     return f"Goes to {' or '.join(names) if names else 'an admin'} for approval"
 
 

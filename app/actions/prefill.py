@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.budgets import Standing
 from app.domain import Passage, Person
 
 TITLE_LENGTH = 100
@@ -36,12 +37,13 @@ MARKER = re.compile(r"\s?\[\d+(?:,\s*\d+)*\]")
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What was said, for the forms."""
+    """What was said, for the forms. `standing` is the budget that was in the way."""
 
     person: Person
     question: str
     answer: str
     passages: Sequence[Passage]
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,8 @@ class ActionRuns:
             return
         try:
             definition = self._checked(row)
-            work = Work(row.id, row.person_id, row.payload)
+            today = self._clock().astimezone(self._settings.zone).date()
+            work = Work(row.id, row.person_id, row.payload, row.action, row.decided_by, today)
             if isinstance(definition.effect, InTransaction):
                 self._run_inside(row, definition.effect, work)
                 return
@@ -162,6 +163,7 @@ class ActionRuns:
                     outcome="done",
                     detail=outcome.text,
                 ),
+                *outcome.events,
             )
             facts.action_done(
                 session,

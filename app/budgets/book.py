@@ -99,17 +99,6 @@ class BudgetBook:
             self._ledger.append(session, _changed(actor.id, _budget(row), "removed"))
         self._read_at = None
 
-    def grant(self, session: Session, actor_id: str, key: SumKey, amount_micro: int) -> Budget:
-        """More for one key in one period, in the caller's transaction. Raises NotFound when the budget is gone."""
-        row = session.get(BudgetRow, key.budget_id)
-        if row is None:
-            raise NotFound("The budget has been removed meanwhile.", fix="Ask again if need be.")
-        statements.open_sum(session, key)
-        statements.grant(session, key, amount_micro)
-        budget = _budget(row)
-        self._ledger.append(session, _changed(actor_id, budget, "granted", amount_micro))
-        return budget
-
     def standings(self, spender: Spender, models: Iterable[str]) -> dict[str, list[Standing]]:
         """By model, how the budgets of a call stand; one query for all, none when nothing applies."""
         budgets, at = self.budgets(), self._clock()
@@ -131,6 +120,12 @@ class BudgetBook:
     def of_person(self, person: Person) -> list[Standing]:
         """The budgets that every question of theirs falls under, whatever it is about and whoever answers."""
         return self.standings(Spender.of(person, ""), [""]).get("", [])
+
+    def of_sum(self, key: SumKey) -> Standing | None:
+        """How one sum stands, None when its budget has been removed."""
+        with self._database.read() as session:
+            row = session.get(BudgetRow, key.budget_id)
+        return _standing(_budget(row), key, self._sums({key}).get(key)) if row else None
 
     def current(self) -> list[Standing]:
         """Every budget for every key that has spent in this period, and with nothing spent where nobody has."""
@@ -156,6 +151,23 @@ class BudgetBook:
                 select(BudgetSumRow).where(or_(*(statements.named(key) for key in sorted(keys))))
             ).scalars()
             return {SumKey(row.budget_id, row.key, row.starts): row for row in rows}
+
+
+def find(session: Session, budget_id: str) -> Budget:
+    """Raises NotFound when it is gone."""
+    row = session.get(BudgetRow, budget_id)
+    if row is None:
+        raise NotFound("The budget has been removed meanwhile.", fix="Ask your question again.")
+    return _budget(row)
+
+
+def grant(
+    session: Session, actor_id: str, budget: Budget, key: SumKey, amount_micro: int
+) -> BudgetChanged:
+    """More for one key in one period, in the caller's transaction. The event is the caller's to record there."""
+    statements.open_sum(session, key)
+    statements.grant(session, key, amount_micro)
+    return _changed(actor_id, budget, "granted", amount_micro)
 
 
 def _check(scope: str, scope_id: str, period: str, limit_usd: float, share: float) -> None:

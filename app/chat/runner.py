@@ -216,6 +216,7 @@ class TurnRunner:
                     text,
                     receipt,
                     error=f"{message} {fix}",
+                    offers=offers.offers,
                 )
         await self.in_pool(work)
 

@@ -128,22 +128,29 @@ class Purse:
         )
         return replace(route, decisions=decisions)
 
-    def polite(self, error: SwitchboardError) -> SwitchboardError:
-        """The error that ends a turn; where a budget is what stood in the way, one that says which and when it begins anew."""
+    def in_the_way(self, error: SwitchboardError) -> Standing | None:
+        """The budget that ended a turn with `error`: of several the one that begins anew first."""
+        if not isinstance(error, NoModel):
+            return None
+        standings = [one.standing for one in self.refused.values() if one.standing is not None]
+        return min(standings, key=lambda one: one.renews_on, default=None)
+
+    def polite(self, error: SwitchboardError, fix: str) -> SwitchboardError:
+        """The error that ends a turn; where a budget is what stood in the way, one that says which and when it begins anew.
+        `fix` is what can be done about a budget."""
         if not self.refused or not isinstance(error, NoModel):
             return error
         assert self.budgets is not None
-        standings = [one.standing for one in self.refused.values() if one.standing is not None]
-        if not standings:
+        first = self.in_the_way(error)
+        if first is None:
             return BudgetUsedUp("The budget has no room for an answer.", reasons=error.reasons)
-        first = min(standings, key=lambda one: one.renews_on)
         others = "".join(
             f" {attempt.label}: {attempt.error}" for attempt in self.attempts if attempt.error
         )
         return BudgetUsedUp(
             f"{first.used_up()} It renews {first.renewal(self.budgets.zone)}.{others}",
             reasons=error.reasons,
-            fix="Ask again then, or request more.",
+            fix=fix,
         )
 
     def blocked(self, actor: str, outcome: str) -> list[BudgetBlocked]:

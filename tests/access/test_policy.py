@@ -44,6 +44,20 @@ def test_a_medium_risk_action_waits_unless_a_lead_or_admin_asks(
         assert policy.run_action(person, "send_webhook").obligations == {}
 
 
+def test_more_money_waits_for_everyone_and_a_shared_budgets_for_an_admin(
+    policy: Policy, employee: Person, lead: Person, admin: Person
+) -> None:
+    for person in (employee, lead, admin):
+        assert policy.run_action(person, "request_budget").obligations == APPROVAL
+        shared = policy.run_action(person, "request_shared_budget")
+        assert shared.obligations == {"approval": "admin"}
+    assert "somebody else's approval" in policy.run_action(admin, "request_budget").reason
+    assert policy.approve(lead, "request_budget", "person_mara", "Sales")
+    refused = policy.approve(lead, "request_shared_budget", "person_mara", "Sales")
+    assert (refused.allowed, refused.policy) == (False, "approve-shared-budget")
+    assert policy.approve(admin, "request_shared_budget", "person_mara", "Sales")
+
+
 def test_an_unknown_action_is_denied(policy: Policy, admin: Person) -> None:
     decision = policy.run_action(admin, "delete_everything")
     assert not decision

@@ -17,7 +17,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import wiring
-from app.domain import DataClass, ModelCall, Person, Role
+from app.domain import DataClass, ModelCall, Offer, Person, Role
 from app.llm.scripted import ScriptedModel
 from app.routing import ModelCard
 from app.settings import Settings
@@ -189,6 +189,22 @@ def _page() -> None:
 def html(test: AppTest) -> str:
     """Everything on the page itself that was drawn as HTML."""
     return "\n".join(element.proto.body for element in test.main.get("html"))
+
+
+def form_of(person: Person, offer: Offer, turn_id: str = "", conversation_id: str = "") -> AppTest:
+    """The dialog of an offer as a page of its own: AppTest cannot press a button inside a dialog."""
+    test = AppTest.from_function(_form, default_timeout=90)
+    test.session_state["asked"] = (person, offer, turn_id, conversation_id)
+    return test.run()
+
+
+def _form() -> None:
+    import streamlit as st
+
+    from app import wiring
+    from app.ui.widgets import offers
+
+    offers._form(wiring.current(), *st.session_state["asked"])
 
 
 def press(test: AppTest, label: str) -> AppTest:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.budgets import EACH, Estimate, Spender
-from tests.ui.conftest import Desk, OpenPage, html, press
+from tests.ui.conftest import Desk, OpenPage, form_of, html, press
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,47 @@ def test_of_a_teams_budget_people_hear_no_amount_and_only_when_it_runs_out(
     assert "Sales" not in html(open_page("Ben", "my_usage"))
     spent(desk, 100_000)
     assert "is used up" in html(open_page("Tom", "my_usage"))
+
+
+def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_lead(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    """Somebody who has no budget of their own has no button."""
+    ada = desk.people["Ada"]
+    desk.services.budgets.book.allot(desk.people["Noor"], "person", ada.id, "month", 2.0)
+    assert not asks_for_more(open_page("Ben", "my_usage"))
+    spent(desk, 1_700_000)
+    (label,) = asks_for_more(test := open_page("Ada", "my_usage"))
+    assert label == "Request more of your budget for this month"
+    assert "Request more of your budget" in [b.label for b in press(test, label).button]
+    (standing,) = desk.services.budgets.book.of_person(ada)
+    offer = desk.services.actions.more_budget(ada, standing)
+    assert offer
+    test = form_of(ada, offer)
+    amount = next(n for n in test.number_input if n.label.startswith("How much more"))
+    assert amount.value == 1.0
+    assert not [t for t in test.text_input if t.label in ("Budget id", "Key", "Starts")]
+    assert "Goes to Tom Example for approval." in [c.value for c in test.caption]
+    test = press(test, "Request more of your budget")
+    assert "String should have at least 3 characters" in html(test)
+    next(t for t in test.text_area if t.label == "What for").set_value("The year's offers.").run()
+    press(test, "Request more of your budget")
+    page = open_page("Ada", "my_usage")
+    assert not asks_for_more(page)
+    assert "A request for more waits for a decision: see *My requests*." in [
+        c.value for c in page.caption
+    ]
+    waiting = open_page("Tom", "waiting")
+    for said in ("How much more, in US dollars", "Person Ada Example, a month", "$1.70 of $2.00;"):
+        assert said in html(waiting)
+    assert "Budget id" not in html(waiting)
+    press(waiting, "Approve")
+    (row,) = desk.services.actions.decided_by(desk.people["Tom"])
+    assert (row.status, row.payload["amount_usd"]) == ("approved", 1.0)
+
+
+def asks_for_more(test: AppTest) -> list[str]:
+    return [button.label for button in test.button if button.label.startswith("Request more")]
 
 
 def test_nobody_but_admins_sees_the_page(open_page: OpenPage) -> None:

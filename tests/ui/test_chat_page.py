@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.chat import TurnView
 from app.db.tables import TurnRow
 from app.domain import Person
-from tests.ui.conftest import Desk, OpenPage, html
+from tests.ui.conftest import Desk, OpenPage, form_of, html
 
 TRIP = "How do I book a trip to Lyon?"
 
@@ -183,10 +183,7 @@ def test_an_action_is_shown_exactly_before_it_is_sent_and_its_outcome_comes_back
     turn = last_turn(desk, desk.people["Ada"], chat)
     (offer,) = [offer for offer in turn.offers if offer.action == "open_ticket"]
     assert "Open a ticket" in [b.label for b in chat.button]
-    test = AppTest.from_function(_form, default_timeout=90)
-    test.session_state["who"], test.session_state["turn"] = desk.people["Ada"], turn
-    test.session_state["offer"] = offer
-    test.run()
+    test = form_of(desk.people["Ada"], offer, turn.id, turn.conversation_id)
     assert "from your question" in html(test)
     assert "Runs at once." in [caption.value for caption in test.caption]
     test.text_input(key=f"{offer.id}_title").set_value("").run()
@@ -201,16 +198,6 @@ def test_an_action_is_shown_exactly_before_it_is_sent_and_its_outcome_comes_back
     page = open_page("Ada", "chat", c=turn.conversation_id)
     assert "Open a ticket: " in html(page)
     assert "Open a ticket" not in [b.label for b in page.button]
-
-
-def _form() -> None:
-    import streamlit as st
-
-    from app import wiring
-    from app.ui.widgets import offers
-
-    state = st.session_state
-    offers._form(wiring.current(), state["who"], state["turn"], state["offer"])
 
 
 def test_an_admin_makes_an_own_answer_golden_and_nobody_else_is_offered_it(

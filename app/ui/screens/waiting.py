@@ -10,7 +10,7 @@ from app.db.tables import ActionRequestRow
 from app.domain import Person
 from app.errors import SwitchboardError
 from app.ui import identity
-from app.ui.widgets import offers, page
+from app.ui.widgets import budget_html, model_form, offers, page
 from app.ui.widgets.request_html import status_of
 from app.ui.widgets.words import text, time_html, zone_of
 from app.wiring import Services
@@ -72,9 +72,10 @@ def _about(services: Services, row: ActionRequestRow) -> str:
     who = services.identity.accounts.get(row.person_id)
     zone = zone_of(st.context.timezone)
     definition = services.actions.definition(row.action)
+    said = model_form.labelled(definition.parameters, row.arguments) | _budget(services, row)
     grid = "".join(
-        f"<dt>{text(name.replace('_', ' ').capitalize())}</dt><dd>{text(value)}</dd>"
-        for name, value in row.arguments.items()
+        f"<dt>{text(label)}</dt><dd>{text(value)}</dd>"
+        for label, value in said.items()
         if value not in ("", None)
     )
     return (
@@ -85,6 +86,18 @@ def _about(services: Services, row: ActionRequestRow) -> str:
         f"</span>{definition.risk} risk</p>"
         f'<dl class="sb-grid">{grid}<dt>Why it waits</dt><dd>{text(row.policy_reason)}</dd></dl>'
     )
+
+
+def _budget(services: Services, row: ActionRequestRow) -> dict[str, str]:
+    """What the request for more money is about, as it stands now."""
+    key = services.actions.sum_of(row)
+    if key is None:
+        return {}
+    standing = services.budgets.book.of_sum(key)
+    if standing is None:
+        return {"Budget": "It has been removed."}
+    account = services.identity.accounts.get(key.key)
+    return budget_html.about(standing, account.name if account else key.key)
 
 
 def _decide(

@@ -65,6 +65,17 @@ def _row(standing: Standing, name: Namer) -> str:
     )
 
 
+def about(standing: Standing, name: str) -> dict[str, str]:
+    """Label to words for whoever decides about more of it. `name` is what people call its key."""
+    budget = standing.budget
+    whose = "The company" if budget.scope == "company" else f"{budget.scope.capitalize()} {name}"
+    spent, limit = money.words(standing.spent_micro), money.words(standing.limit_micro)
+    return {
+        "Budget": f"{whose}, {PERIOD[budget.period]}",
+        "Spent so far": f"{spent} of {limit}; it renews on {day(standing.renews_on)}",
+    }
+
+
 def mine(standings: Sequence[Standing]) -> list[tuple[str, str, str]]:
     """Colour, head and sentence for what one person may still spend. Others' budgets are named only when they run out, and
     without amounts."""

@@ -166,7 +166,14 @@ def _ended(turn: TurnView, heard: Heard) -> TurnView:
             return replace(turn, status="stopped", answer=text, receipt=receipt)
         case Failed(message=message, fix=fix, text=text, receipt=receipt):
             error = f"{message} {fix}"
-            return replace(turn, status="failed", answer=text, error=error, receipt=receipt)
+            return replace(
+                turn,
+                status="failed",
+                answer=text,
+                error=error,
+                receipt=receipt,
+                offers=heard.offers,
+            )
         case None:
             return replace(turn, status="interrupted", answer=heard.text or turn.answer)
 

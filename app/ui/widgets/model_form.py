@@ -19,6 +19,8 @@ from pydantic_core import PydanticUndefined
 
 from app.ui.widgets.words import text
 
+HIDDEN = {"hidden": True}
+"""A field's `json_schema_extra` when the form knows its value and nobody is asked."""
 LONG_TEXT = 200
 """A text field that may be longer than this gets several lines."""
 
@@ -31,10 +33,13 @@ def fields(
     origins: Mapping[str, str] | None = None,
     problems: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Draws every field and returns what stands in them. `origins` says in grey where a value came from."""
+    """Draws every field and returns what stands in them, hidden ones as given. `origins` says in grey where a value came from."""
     entered: dict[str, Any] = {}
     for name in _own_first(model):
         field = model.model_fields[name]
+        if field.json_schema_extra == HIDDEN:
+            entered[name] = values.get(name, _default(field))
+            continue
         entered[name] = _widget(f"{key}_{name}", name, field, values.get(name, _default(field)))
         origin = (origins or {}).get(name, "")
         if origin:
@@ -53,6 +58,15 @@ def standing(model: type[BaseModel], values: Mapping[str, Any], *, key: str) -> 
     return {
         name: st.session_state.get(f"{key}_{name}", values.get(name, _default(field)))
         for name, field in model.model_fields.items()
+    }
+
+
+def labelled(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Label to value of what somebody filled in, for others to read."""
+    return {
+        label_of(name, field): values.get(name)
+        for name, field in model.model_fields.items()
+        if field.json_schema_extra != HIDDEN
     }
 
 

@@ -28,14 +28,23 @@ def draw(services: Services, person: Person, turn: TurnView, *, sent_before: boo
         with st.container(key="offers", horizontal=True, gap="small"):
             for offer in fresh:
                 if st.button(offer.label, key=f"open_{offer.id}", icon=":material/bolt:"):
-                    st.dialog(offer.label, width="medium")(_form)(services, person, turn, offer)
+                    ask(services, person, offer, turn.id, turn.conversation_id)
     if requests:
         waiting = any(row.status in OPEN for row in requests)
         every = REFRESH_S if waiting else None
         st.fragment(_outcomes, run_every=every)(services, person, turn.conversation_id, waiting)
 
 
-def _form(services: Services, person: Person, turn: TurnView, offer: Offer) -> None:
+def ask(
+    services: Services, person: Person, offer: Offer, turn_id: str = "", conversation_id: str = ""
+) -> None:
+    """Opens the form as a dialog; an offer that no answer made belongs to no turn."""
+    st.dialog(offer.label, width="medium")(_form)(services, person, offer, turn_id, conversation_id)
+
+
+def _form(
+    services: Services, person: Person, offer: Offer, turn_id: str, conversation_id: str
+) -> None:
     """What the person edits is exactly what is sent: the payload below follows each change."""
     try:
         definition = services.actions.definition(offer.action)
@@ -65,7 +74,7 @@ def _form(services: Services, person: Person, turn: TurnView, offer: Offer) -> N
         definition.label, type="primary", key=f"send_{offer.id}", on_click=_try, args=(tried,)
     )
     if pressed and not problems:
-        _send(services, person, turn, offer, arguments)
+        _send(services, person, offer, arguments, turn_id, conversation_id)
 
 
 def _try(key: str) -> None:
@@ -74,12 +83,17 @@ def _try(key: str) -> None:
 
 
 def _send(
-    services: Services, person: Person, turn: TurnView, offer: Offer, arguments: dict[str, Any]
+    services: Services,
+    person: Person,
+    offer: Offer,
+    arguments: dict[str, Any],
+    turn_id: str,
+    conversation_id: str,
 ) -> None:
     try:
         current = identity.still(services, person)
         services.actions.submit(
-            current, offer.id, offer.action, arguments, turn.id, turn.conversation_id
+            current, offer.id, offer.action, arguments, turn_id, conversation_id
         )
     except SwitchboardError as error:
         page.trouble(error)
