@@ -209,7 +209,9 @@ def _assemble(
         intents=intents,
         versions=versions,
         canary_watch=CanaryWatch(database, versions),
-        rehearsals=Rehearsals(database, ledger, versions, turns, identity.accounts.person),
+        rehearsals=Rehearsals(
+            database, ledger, versions, turns, identity.accounts.person, intents.vectors
+        ),
         difficulty=LearnedScores(database, ledger, intents.table, embedder.query),
         catalogue=catalogue,
         prompts=prompts,

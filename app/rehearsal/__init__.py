@@ -1,6 +1,7 @@
-"""Rehearsal of a draft: golden sets (`GoldenSets`), both routes on them side by side (`Rehearsals`), and what is measured
+"""Rehearsal of a draft: golden sets (`GoldenSets`; answers.py fills them from good answers), both routes on them side by side (`Rehearsals`), and what is measured
 (measure.py). side.py is the turn's stages without a turn."""
 
+from app.rehearsal.answers import Candidate, GoodAnswers
 from app.rehearsal.estimate import Estimate
 from app.rehearsal.exchange import golden_csv, golden_jsonl, read_golden
 from app.rehearsal.golden import Golden, GoldenSets
@@ -10,10 +11,12 @@ from app.rehearsal.report import Figures, figures, results_csv
 from app.rehearsal.runs import Result, Runs
 
 __all__ = [
+    "Candidate",
     "Estimate",
     "Figures",
     "Golden",
     "GoldenSets",
+    "GoodAnswers",
     "Rehearsals",
     "Result",
     "Runs",

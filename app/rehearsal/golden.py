@@ -1,7 +1,7 @@
 """Golden sets: for each intent, questions with what a good answer rests on, must say and must not say.
 
-Every admin reads them, so a question gets in by a click of somebody who may read it: typed, from a file, or from one of their
-own answers. Expected documents are kept by id; their titles are shown to those who may read them.
+Every admin reads them, so a question gets in by a click of somebody who may read it: typed, from a file, or from an answer
+(answers.py). Expected documents are kept by id; their titles are shown to those who may read them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from app.chat.store import owned_turn
 from app.db import Database
-from app.db.tables import GoldenQuestionRow, TurnRow
+from app.db.tables import GoldenQuestionRow
 from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
@@ -28,7 +27,6 @@ MOST_QUESTIONS = 500
 LONGEST_QUESTION = 4_000
 LONGEST_PHRASE = 300
 MOST_PHRASES = 20
-CANDIDATES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +41,6 @@ class Golden:
     @classmethod
     def of(cls, row: GoldenQuestionRow) -> Golden:
         return cls(row.question, tuple(row.sources), tuple(row.must_say), tuple(row.must_not_say))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One of the person's own answers that could become a golden question. `liked`: thumbs up."""
-
-    turn_id: str
-    question: str
-    sources: tuple[str, ...]
-    liked: bool
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +84,19 @@ class GoldenSets:
         return {row[0]: row[1] for row in rows}
 
     def add(
-        self, actor: Person, intent: str, golden: Golden, origin: str = "hand"
+        self,
+        actor: Person,
+        intent: str,
+        golden: Golden,
+        origin: str = "hand",
+        still: Callable[[Session], object] = bool,
     ) -> GoldenQuestionRow:
-        """Raises InputError for a question that is empty, too long or there already."""
+        """`still` raises, in the transaction that adds it, where the question may not be taken any more. Raises InputError for
+        one that is empty, too long or there already."""
         golden = self._usable(actor, golden)
         try:
             with self._database.write() as session:
+                still(session)
                 _room_for(session, intent, 1)
                 row = self._new(actor, intent, golden, origin)
                 session.add(row)
@@ -158,48 +152,6 @@ class GoldenSets:
             GoldenSetChanged(actor=actor.id, change="exported", intent=intent, questions=len(rows))
         )
         return [Golden.of(row) for row in rows]
-
-    def from_answer(self, actor: Person, turn_id: str) -> GoldenQuestionRow:
-        """The question of one of the actor's own answers, with the documents that it cited. Raises NotFound for anybody
-        else's, InputError for one that was not answered or is there already."""
-        with self._database.read() as session:
-            turn = owned_turn(session, actor, turn_id)
-        if turn.status != "finished" or not turn.intent:
-            raise InputError("Only a question that was answered can be a golden one.")
-        golden = Golden(turn.question, _cited(turn))
-        return self.add(actor, turn.intent, golden, "answer")
-
-    def candidates(self, actor: Person, intent: str) -> list[Candidate]:
-        """The actor's own answered questions of an intent that are no golden ones yet: thumbs up first, then the newest."""
-        with self._database.read() as session:
-            turns = session.execute(
-                select(TurnRow)
-                .where(
-                    col(TurnRow.person_id) == actor.id,
-                    col(TurnRow.intent) == intent,
-                    col(TurnRow.status) == "finished",
-                    col(TurnRow.hidden_at).is_(None),
-                    func.coalesce(col(TurnRow.feedback), 1) == 1,
-                )
-                .order_by(
-                    func.coalesce(col(TurnRow.feedback), 0).desc(),
-                    col(TurnRow.started_at).desc(),
-                )
-                .limit(5 * CANDIDATES)
-            ).scalars()
-            seen = set(
-                session.execute(
-                    select(col(GoldenQuestionRow.fingerprint)).where(
-                        col(GoldenQuestionRow.intent) == intent
-                    )
-                ).scalars()
-            )
-            found = []
-            for turn in turns:
-                if (key := fingerprint(turn.question)) not in seen:
-                    seen.add(key)
-                    found.append(_candidate(turn))
-        return found[:CANDIDATES]
 
     def _usable(self, actor: Person, golden: Golden) -> Golden:
         """Without empty lines, and with documents by id where the actor may read exactly one of that name."""
@@ -281,16 +233,6 @@ def _phrases(phrases: Sequence[str]) -> tuple[str, ...]:
             f" of up to {LONGEST_PHRASE} characters."
         )
     return kept
-
-
-def _cited(turn: TurnRow) -> tuple[str, ...]:
-    """Documents by id, in the order in which they were cited."""
-    citations = turn.receipt.get("citations") or []
-    return tuple(dict.fromkeys(c["passage"]["document_id"] for c in citations))[:MOST_PHRASES]
-
-
-def _candidate(turn: TurnRow) -> Candidate:
-    return Candidate(turn.id, turn.question, _cited(turn), turn.feedback == 1, turn.started_at)
 
 
 def _room_for(session: Session, intent: str, more: int) -> None:

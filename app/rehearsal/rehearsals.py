@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from app.draft import Draft
 from app.errors import InputError, SwitchboardError
 from app.records import Ledger
 from app.records.events import Event, SearchDone
+from app.rehearsal.answers import GoodAnswers
 from app.rehearsal.apart import apart
 from app.rehearsal.estimate import Estimate, estimate
 from app.rehearsal.golden import Golden, GoldenSets
@@ -33,6 +34,7 @@ from app.rehearsal.measure import Side, compared
 from app.rehearsal.runs import End, Result, Runs
 from app.rehearsal.side import Scene, play, scene
 from app.routing import RouteEntry, RoutingTable
+from app.routing.classifier import Vector
 from app.routing.swaps import RouteVersions
 from app.turn import Stages
 
@@ -89,7 +91,8 @@ class _Played:
 
 
 class Rehearsals:
-    """The caller has asked Policy.administer. `person` gives somebody as they are now, None for one who has left."""
+    """The caller has asked Policy.administer. `person` gives somebody as they are now, None for one who has left; `vectors`
+    one of length 1 for each text."""
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class Rehearsals:
         versions: RouteVersions,
         turns: TurnRunner,
         person: Callable[[str], Person | None],
+        vectors: Callable[[Sequence[str]], Vector],
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._ledger = ledger
@@ -106,6 +110,7 @@ class Rehearsals:
         self._person = person
         self._clock = clock
         self.golden = GoldenSets(database, ledger, clock)
+        self.answers = GoodAnswers(database, self.golden, vectors)
         self.runs = Runs(database, ledger, clock)
         self._live: dict[str, _Live] = {}
 

@@ -48,7 +48,7 @@ class IntentCorrectionRow(SQLModel, table=True):
 
 
 class QuestionSharingRow(SQLModel, table=True):
-    """Whether admins may read a person's questions to improve the intents. No row means no."""
+    """Whether admins may read a person's questions, to improve the intents and to rehearse routes on good ones. No row means no."""
 
     __tablename__ = "question_sharing"
 

@@ -28,7 +28,7 @@ class GoldenQuestionRow(SQLModel, table=True):
     )
     must_say: list[str] = Field(sa_column=Column(JSON, nullable=False))
     must_not_say: list[str] = Field(sa_column=Column(JSON, nullable=False))
-    origin: str = Field(default="hand", description="hand, file or answer.")
+    origin: str = Field(default="hand", description="hand, file, answer or traffic.")
     created_by: str = ""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

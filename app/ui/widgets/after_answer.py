@@ -64,7 +64,7 @@ def _golden(services: Services, person: Person, turn_id: str) -> None:
     try:
         allowed = services.policy.administer(who, "models")
         require(allowed, who, "change golden sets", services.ledger)
-        services.rehearsals.golden.from_answer(who, turn_id)
+        services.rehearsals.answers.take_own(who, turn_id)
     except SwitchboardError as error:
         st.session_state["trouble"] = error
     else:

@@ -1,4 +1,4 @@
-"""The golden set of an intent on the Routes page: what is in it, a form for one question, own answers, files."""
+"""The golden set of an intent on the Routes page: what is in it, a form for one question, good answers, files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 from app.db.tables import GoldenQuestionRow
 from app.domain import Person
 from app.rehearsal import Golden, golden_csv, golden_jsonl, read_golden
-from app.ui.widgets import page, rehearsal_html
+from app.ui.widgets import golden_answers, page, rehearsal_html
 from app.ui.widgets.administration import carry_out, permitted
 from app.ui.widgets.words import count
 from app.wiring import Services
@@ -33,10 +33,12 @@ def draw(services: Services, person: Person, intent: str) -> None:
             "Nothing to rehearse with yet",
             "A golden question says what a good answer rests on, must say and must not say. Every admin can read it.",
         )
-    with st.expander("Add or change a question"):
+    taken = st.session_state.pop(golden_answers.TAKEN, None)
+    if taken in {row.id for row in rows}:
+        st.session_state[f"golden_{intent}"] = taken
+    with st.expander("Add or change a question", expanded=taken is not None):
         _form(services, person, intent, rows)
-    with st.expander("Take one of your own answers"):
-        _own_answers(services, person, intent)
+    golden_answers.draw(services, person, intent)
     with st.expander("Import and export"):
         _files(services, person, intent, rows)
 
@@ -83,29 +85,6 @@ def _lines(label: str, values: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     return tuple(line.strip() for line in (typed or "").splitlines() if line.strip())
 
 
-def _own_answers(services: Services, person: Person, intent: str) -> None:
-    sets = services.rehearsals.golden
-    found = sets.candidates(person, intent)
-    if not found:
-        st.caption(
-            "Ask a question of this kind in a chat; when the answer is good, it can be taken from here with one click. "
-            "Other people's questions are theirs."
-        )
-    for one in found:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            cited = count(len(one.sources), "source")
-            st.markdown(
-                f"{'👍 ' if one.liked else ''}{_escaped(one.question)} · {cited}", width="stretch"
-            )
-            if st.button("Take it", key=f"take_{one.turn_id}", type="tertiary"):
-                _do(
-                    services,
-                    person,
-                    lambda who, turn=one.turn_id: sets.from_answer(who, turn),  # type: ignore[misc]
-                    "It is in the golden set with the documents it cited.",
-                )
-
-
 def _files(services: Services, person: Person, intent: str, rows: list[GoldenQuestionRow]) -> None:
     sets = services.rehearsals.golden
     with st.form(f"import_{intent}", border=False, clear_on_submit=True):
@@ -139,12 +118,6 @@ def _exported(
     services: Services, person: Person, intent: str, write: Callable[[Sequence[Golden]], str]
 ) -> str:
     return write(services.rehearsals.golden.exported(permitted(services, person, "models"), intent))
-
-
-def _escaped(question: str) -> str:
-    """As plain words in markdown."""
-    plain = " ".join(question.split())[:120]
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:

@@ -22,8 +22,8 @@ def toggle(services: Services, person: Person, place: str) -> None:
         args=(services, person, key),
     )
     st.caption(
-        "To sort questions better. Answers, and questions with personal data, are not shown. What an admin has made an example"
-        " stays one when you switch this off."
+        "To sort questions better, and to test new models on questions whose answer you liked. Answers, and questions with personal"
+        " data, are not shown. What an admin has made an example or a test stays one when you switch this off."
     )
 
 
