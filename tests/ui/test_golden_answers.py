@@ -14,7 +14,7 @@ from app.domain import Role
 from tests.ui.conftest import Desk, OpenPage, html
 from tests.ui.test_routes_page import TRAVEL
 
-LYON = "How do I book a train to Lyon?"
+LYON = "How do I book a trip to Lyon at the travel desk?"
 WELL = "Show the answers that people rated well"
 
 
