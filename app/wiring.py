@@ -212,7 +212,7 @@ def _assemble(
         rehearsals=Rehearsals(
             database, ledger, versions, turns, identity.accounts.person, intents.vectors
         ),
-        difficulty=LearnedScores(database, ledger, intents.table, embedder.query),
+        difficulty=LearnedScores(database, ledger, versions.foreseen, embedder.query),
         catalogue=catalogue,
         prompts=prompts,
         budgets=Budgets.build(database, ledger, settings.zone),

@@ -311,7 +311,8 @@ def _content(row: RouteVersionRow) -> Json:
     """A route as a rehearsal keeps it."""
     return {
         "version": row.number,
-        "models": list(row.models),
+        "models": row.models,
+        "worth_usd": row.worth_usd,
         "prompt": row.prompt,
         "temperature": row.temperature,
         "max_tokens": row.max_tokens,

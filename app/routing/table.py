@@ -14,6 +14,7 @@ from app.domain import Resilience
 from app.errors import ConfigurationError
 
 ROUTES = Path(__file__).with_name("routes.toml")
+MOST_WORTH_USD = 1_000
 
 
 class Tradeoff(BaseModel):
@@ -22,7 +23,7 @@ class Tradeoff(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    worth_usd: float = Field(gt=0, le=1_000)
+    worth_usd: float = Field(gt=0, le=MOST_WORTH_USD)
     least: int = Field(50, ge=10)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.routing.swaps.versions import in_canary
+from app.routing.swaps.laid_over import in_canary
 from tests.browser.conftest import Visit
 from tests.browser.desk import Desk, first_sync, running_desk, scripted_model, until
 from tests.browser.visitor import ADA, NOOR, TOM, choose, heading, press

@@ -14,7 +14,7 @@ from app.errors import InputError, ModelUnavailable, NotFound
 from app.routing.swaps import Draft, Margins, compare, dry_run
 from app.routing.swaps.comparison import Side, judge
 from app.routing.swaps.dry_run import REFUSED, World
-from app.routing.swaps.versions import in_canary
+from app.routing.swaps.laid_over import in_canary
 from tests.chat.house import House, house
 
 LYON = "What is the hotel limit in Lyon?"
@@ -214,6 +214,8 @@ def test_thumbs_count_where_there_are_enough() -> None:
         Draft(("first",), "grounded@v99"),
         Draft(("first",), "grounded", 3.0),
         Draft(("first",), "grounded", 0.2, 5),
+        Draft(("first",), "grounded", worth_usd=0.0),
+        Draft(("first",), "grounded", worth_usd=1_001.0),
     ],
 )
 def test_a_draft_that_cannot_work_is_refused(desk: House, noor: Person, draft: Draft) -> None:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.domain import now
-from app.routing import RoutingTable
-from app.routing.difficulty.expectation import State
-from app.routing.table import Tradeoff
-from app.ui.widgets import route_html
 from tests.ui.conftest import Desk, OpenPage, html, press
 
 TRAVEL = "travel_expenses"
@@ -72,7 +66,7 @@ def test_a_canary_is_shown_beside_the_others_and_can_be_stopped(
     desk: Desk, open_page: OpenPage
 ) -> None:
     test = drafted(open_page)
-    test.number_input[2].set_value(25)
+    next(n for n in test.number_input if "share of people" in n.label).set_value(25)
     test = press(test, "Start the canary")
     page = html(test)
     assert "A canary runs" in page
@@ -86,18 +80,6 @@ def test_a_canary_is_shown_beside_the_others_and_can_be_stopped(
         "canary_started",
         "canary_stopped",
     ]
-
-
-def test_what_was_learned_of_difficulty_is_told_or_why_nothing_is() -> None:
-    entry = RoutingTable.load().entry(TRAVEL)
-    plain = route_html.contents(entry, {}, State(), UTC)
-    assert "Difficulty" not in plain
-    entry = entry.model_copy(update={"difficulty": Tradeoff(worth_usd=0.05)})
-    off = route_html.contents(entry, {"a": "Model <A>"}, State(0, None, {"a": 12}, "Too few."), UTC)
-    assert "Off. Too few.<br>Judged answers: Model &lt;A&gt; 12." in off
-    on = route_html.contents(entry, {}, State(3, now(), {"a": 60, "b": 70}), UTC)
-    assert "Version 3, learned" in on
-    assert "Judged answers: a 60, b 70." in on
 
 
 def test_a_draft_without_models_is_refused_in_words(open_page: OpenPage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, Column, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -21,7 +22,10 @@ class RouteVersionRow(SQLModel, table=True):
     intent: str = Field(index=True)
     number: int = Field(description="From 1; the routing table's file is 0.")
     status: str = Field(default="draft", index=True)
-    models: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    content: dict[str, Any] | list[str] = Field(
+        sa_column=Column("models", JSON, nullable=False),
+        description="`models` in order of preference and `worth_usd`; older versions are the list of models alone.",
+    )
     prompt: str = Field(description="A prompt's name; `name@v1` pins a version.")
     temperature: float
     max_tokens: int
@@ -32,6 +36,23 @@ class RouteVersionRow(SQLModel, table=True):
     canary_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     published_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+    @property
+    def models(self) -> list[str]:
+        """In order of preference."""
+        found = self.content["models"] if isinstance(self.content, dict) else self.content
+        return list(found)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether this version says itself if models are asked in the order of expected score and cost; older ones leave it to
+        the routing table's file."""
+        return isinstance(self.content, dict)
+
+    @property
+    def worth_usd(self) -> float | None:
+        """What a good answer is worth where models are asked in that order; None where they are asked in their own."""
+        return self.content.get("worth_usd") if isinstance(self.content, dict) else None
 
 
 class RouteOutcomeRow(SQLModel, table=True):

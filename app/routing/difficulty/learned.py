@@ -51,7 +51,8 @@ class _Kept:
 
 
 class LearnedScores:
-    """Thread-safe. `embed` gives one text's vector of length 1, as a turn's own."""
+    """Thread-safe. `table` names the intents that may ask for scores, drafts included; `embed` gives one text's vector of
+    length 1, as a turn's own."""
 
     def __init__(
         self,
@@ -70,9 +71,9 @@ class LearnedScores:
         self._form = ""
         self._ids: dict[str, str] = {}
         self._kept: dict[str, _Kept] = {}
-        self._waiting: dict[str, dict[str, int]] = {}
         self._read_at: float | None = None
         self._stopping = threading.Event()
+        self._due = threading.Event()
         self._thread: threading.Thread | None = None
 
     def expect(self, entry: RouteEntry, text: str, vector: Vector) -> Expectation | None:
@@ -95,8 +96,13 @@ class LearnedScores:
         kept = self._current().get(entry.name)
         if kept is not None:
             return kept.state
-        counts = self._waiting.get(entry.name, {})
-        return State(outcomes=counts, why_off=_too_few(entry.difficulty))
+        found = outcomes(self._database, entry.name, self._clock() - WINDOW)
+        counts = Counter(one.model for one in found)
+        return State(outcomes=counts, why_off=_too_few(entry.difficulty, counts))
+
+    def soon(self) -> None:
+        """Something was drafted or published: the background looks now, not in a quarter of an hour."""
+        self._due.set()
 
     def learn(self, entry: RouteEntry) -> bool:
         """Whether a new version was made and stored: there are enough outcomes of two models at least, and they are not about
@@ -106,7 +112,6 @@ class LearnedScores:
         found = outcomes(self._database, entry.name, self._clock() - WINDOW)
         counts = Counter(outcome.model for outcome in found)
         enough = {m: n for m, n in sorted(counts.items()) if n >= entry.difficulty.least}
-        self._waiting[entry.name] = dict(counts)
         if len(enough) < 2:
             self._retire(entry)
             return False
@@ -122,8 +127,8 @@ class LearnedScores:
         return [entry.name for entry in self._table().entries if self.learn(entry)]
 
     def start(self, every_s: float = EVERY_S) -> None:
-        """Nothing runs where no intent has a tradeoff."""
-        if self._thread is not None or not any(e.difficulty for e in self._table().entries):
+        """Reads the table and no more where no intent has a tradeoff."""
+        if self._thread is not None:
             return
         self._stopping.clear()
         self._thread = threading.Thread(
@@ -134,20 +139,23 @@ class LearnedScores:
     def stop(self) -> None:
         """Returns when the thread has ended, after the intent it is at; harmless when it never started."""
         self._stopping.set()
+        self._due.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def _run(self, every_s: float) -> None:
-        while not self._stopping.wait(every_s):
-            for entry in self._table().entries:
-                if self._stopping.is_set():
-                    return
-                try:
+        while not self._stopping.is_set():
+            self._due.wait(every_s)
+            self._due.clear()
+            try:
+                for entry in self._table().entries:
+                    if self._stopping.is_set():
+                        return
                     self.learn(entry)
-                except SQLAlchemyError:
-                    # The database may be away for a moment; what is in use stays in use.
-                    log.exception("difficulty could not be learned", intent=entry.name)
+            except SQLAlchemyError:
+                # The database may be away for a moment; what is in use stays in use.
+                log.exception("difficulty could not be learned")
 
     def _store(
         self,
@@ -275,9 +283,11 @@ def _news(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
     return set(before) != set(after) or new >= old * MORE or new < old / MORE
 
 
-def _too_few(tradeoff: Tradeoff) -> str:
+def _too_few(tradeoff: Tradeoff, counts: Mapping[str, int]) -> str:
+    if sum(n >= tradeoff.least for n in counts.values()) >= 2:
+        return "There are enough judged answers; they are being learned from."
     return (
-        f"Two models at least need {tradeoff.least} judged answers each; until then models are asked in"
+        f"Not enough outcomes yet: two models at least need {tradeoff.least} judged answers each; until then models are asked in"
         " their order."
     )
 

@@ -2,7 +2,7 @@
 and published or rolled back. `RouteVersions` keeps them, `dry_run` and `comparison` judge them, `CanaryWatch` guards them."""
 
 from app.routing.swaps.comparison import Comparison, Margins, compare
-from app.routing.swaps.dry_run import DryRun, dry_run
+from app.routing.swaps.dry_run import DryRun, Spread, dry_run, spread
 from app.routing.swaps.versions import Draft, RouteVersions
 from app.routing.swaps.watch import CanaryWatch
 
@@ -13,6 +13,8 @@ __all__ = [
     "DryRun",
     "Margins",
     "RouteVersions",
+    "Spread",
     "compare",
     "dry_run",
+    "spread",
 ]

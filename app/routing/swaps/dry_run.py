@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from app.db import Database
@@ -16,12 +17,18 @@ from app.domain import DataClass, Intent, Person, Usage, now
 from app.errors import NoModel
 from app.routing.catalogue import Catalogue
 from app.routing.choice import ModelPolicy, choose
+from app.routing.difficulty.expectation import Expectation
 from app.routing.swaps.versions import RouteVersions
-from app.routing.table import RoutingTable
+from app.routing.table import RouteEntry, RoutingTable
 
 WEEK = timedelta(days=7)
 MOST = 2_000
 REFUSED = "refused"
+Expected = Callable[[RouteEntry, str, str], Expectation | None]
+
+
+def nothing_learned(_entry: RouteEntry, _text: str, _before: str) -> None:
+    """Models are asked in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,8 @@ class Move:
 @dataclass(frozen=True, slots=True)
 class DryRun:
     """Costs are US dollars, of the tokens that were used then at the prices of now. `left_out` counts, for each model and
-    reason, the questions for which the draft would leave it out though it names it."""
+    reason, the questions for which the draft would leave it out though it names it; `sent`, for each model, those that it
+    would be asked first with the draft."""
 
     questions: int
     same: int
@@ -47,6 +55,7 @@ class DryRun:
     cost_after: float
     left_out: tuple[tuple[str, str, int], ...]
     since: datetime
+    sent: tuple[tuple[str, int], ...] = ()
 
     @property
     def differ(self) -> int:
@@ -55,7 +64,8 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a dry run asks. `person` gives who asked as they are now, None for somebody who has left."""
+    """What a dry run asks. `person` gives who asked as they are now, None for somebody who has left; `expected` what the
+    learned scores say of a question, given with the one before it."""
 
     database: Database
     table: RoutingTable
@@ -64,6 +74,32 @@ class World:
     policy: ModelPolicy
     person: Callable[[str], Person | None]
     clock: Callable[[], datetime] = now
+    expected: Expected = nothing_learned
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How many of `questions` would be sent to each model, the most first."""
+
+    questions: int
+    models: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A question of the last week; `before` is the one before it in the conversation."""
+
+    turn: TurnRow
+    before: str
+    person: Person
+
+
+def spread(world: World, version: RouteVersionRow, most: int = 100) -> Spread:
+    """The newest questions of the version's intent of the last week, `most` of them, chosen for as in a dry run."""
+    table = world.versions.with_version(world.table, version)
+    past = _questions(world, version.intent, world.clock() - WEEK, most)
+    models = Counter(_choose(world, table, one)[0] for one in past)
+    return Spread(models.total(), tuple(models.most_common()))
 
 
 def dry_run(world: World, version: RouteVersionRow) -> DryRun:
@@ -75,19 +111,15 @@ def dry_run(world: World, version: RouteVersionRow) -> DryRun:
     moves: Counter[tuple[str, str]] = Counter()
     left_out: Counter[tuple[str, str]] = Counter()
     cost_before = cost_after = 0.0
-    people: dict[str, Person | None] = {}
-    for row in _questions(world.database, version.intent, since):
-        if row.person_id not in people:
-            people[row.person_id] = world.person(row.person_id)
-        person = people[row.person_id]
-        if person is None:
-            continue
-        before, _ = _choose(world, now_table, row, person)
-        after, reasons = _choose(world, then_table, row, person)
+    sent: Counter[str] = Counter()
+    for one in _questions(world, version.intent, since, MOST):
+        before, _ = _choose(world, now_table, one)
+        after, reasons = _choose(world, then_table, one)
         moves[before, after] += 1
+        sent[after] += 1
         left_out.update(reasons.items())
-        cost_before += _cost(world.catalogue, before, row)
-        cost_after += _cost(world.catalogue, after, row)
+        cost_before += _cost(world.catalogue, before, one.turn)
+        cost_after += _cost(world.catalogue, after, one.turn)
     return DryRun(
         questions=moves.total(),
         same=sum(count for (a, b), count in moves.items() if a == b),
@@ -98,29 +130,43 @@ def dry_run(world: World, version: RouteVersionRow) -> DryRun:
         cost_after=round(cost_after, 6),
         left_out=tuple((model, why, n) for (model, why), n in left_out.most_common()),
         since=since,
+        sent=tuple(sent.most_common()),
     )
 
 
-def _questions(database: Database, intent: str, since: datetime) -> list[TurnRow]:
-    with database.read() as session:
-        return list(
-            session.execute(
-                select(TurnRow)
-                .where(
-                    col(TurnRow.intent) == intent,
-                    col(TurnRow.started_at) >= since,
-                    col(TurnRow.status) != "running",
-                )
-                .order_by(col(TurnRow.started_at).desc())
-                .limit(MOST)
-            ).scalars()
-        )
+def _questions(world: World, intent: str, since: datetime, most: int) -> list[_Past]:
+    """Newest first, without those of people who have left."""
+    earlier = aliased(TurnRow)
+    with world.database.read() as session:
+        rows = session.execute(
+            select(TurnRow, col(earlier.question))
+            .outerjoin(
+                earlier,
+                and_(
+                    col(earlier.conversation_id) == col(TurnRow.conversation_id),
+                    col(earlier.position) == col(TurnRow.position) - 1,
+                    col(earlier.hidden_at).is_(None),
+                ),
+            )
+            .where(
+                col(TurnRow.intent) == intent,
+                col(TurnRow.started_at) >= since,
+                col(TurnRow.status) != "running",
+            )
+            .order_by(col(TurnRow.started_at).desc())
+            .limit(most)
+        ).all()
+    people = {id: world.person(id) for id in {turn.person_id for turn, _ in rows}}
+    return [
+        _Past(turn, before or "", person)
+        for turn, before in rows
+        if (person := people[turn.person_id]) is not None
+    ]
 
 
-def _choose(
-    world: World, table: RoutingTable, row: TurnRow, person: Person
-) -> tuple[str, dict[str, str]]:
+def _choose(world: World, table: RoutingTable, one: _Past) -> tuple[str, dict[str, str]]:
     """The model, or `refused`, and why others that the table names were left out."""
+    row = one.turn
     stored = row.receipt.get("route") or {}
     passages = row.receipt.get("passages") or []
     intent = Intent(row.intent, row.intent, 1.0, "", 0.0)
@@ -128,13 +174,14 @@ def _choose(
         route = choose(
             table,
             intent,
-            person,
+            one.person,
             DataClass(stored.get("data_class", DataClass.INTERNAL)),
             row.model_wish,
             world.catalogue,
             world.policy,
             needs_passages=bool(passages),
             prompt_tokens=int((row.receipt.get("usage") or {}).get("prompt_tokens") or 0),
+            expected=world.expected(table.entry(row.intent), row.question, one.before),
         )
     except NoModel as error:
         return REFUSED, error.reasons

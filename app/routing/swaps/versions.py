@@ -6,11 +6,10 @@ whose hash falls into its share, the same people at every question.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -24,7 +23,8 @@ from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import RouteChanged
-from app.routing.table import RouteEntry, RoutingTable
+from app.routing.swaps.laid_over import applied, content_of, laid_over, pick
+from app.routing.table import MOST_WORTH_USD, RouteEntry, RoutingTable
 
 REREAD_S = 5.0
 OPEN = ("draft", "canary")
@@ -43,12 +43,14 @@ class Names(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a version says. `models` in order of preference; `prompt` may pin a version (`grounded@v1`)."""
+    """What a version says. `models` in order of preference; `prompt` may pin a version (`grounded@v1`). With `worth_usd` easy
+    questions go to the cheaper model: what a good answer instead of a bad one is worth, in dollars."""
 
     models: tuple[str, ...]
     prompt: str
     temperature: float = 0.2
     max_tokens: int = 800
+    worth_usd: float | None = None
 
 
 class RouteVersions:
@@ -82,22 +84,21 @@ class RouteVersions:
         if not live:
             return base
         chosen = {
-            intent: _pick(published, canary, person.id)
+            intent: pick(published, canary, person.id)
             for intent, (published, canary) in live.items()
         }
         key = (str(id(base)), *(f"{i}:{r.id if r else 0}:{a}" for i, (r, a) in chosen.items()))
         with self._lock:
             if key not in self._tables:
-                entries = tuple(_laid_over(e, live, chosen) for e in base.entries)
-                laid_over = RoutingTable(entries, base.threshold, base.suggestions)
+                entries = tuple(laid_over(e, live, chosen) for e in base.entries)
                 # The base is kept too: another one that got its id would be taken for it.
-                self._tables[key] = (base, laid_over)
+                self._tables[key] = (base, replace(base, entries=entries))
             return self._tables[key][1]
 
     def with_version(self, base: RoutingTable, row: RouteVersionRow) -> RoutingTable:
         """The table as it would be for everybody if this version were published."""
-        entries = tuple(_applied(e, row) if e.name == row.intent else e for e in base.entries)
-        return RoutingTable(entries, base.threshold, base.suggestions)
+        entries = tuple(applied(e, row) if e.name == row.intent else e for e in base.entries)
+        return replace(base, entries=entries)
 
     def entry(self, intent: str) -> RouteEntry:
         """As it is for people outside any canary. Raises NotFound for an unknown intent."""
@@ -105,7 +106,7 @@ class RouteVersions:
         if entry is None:
             raise NotFound(f"There is no intent '{intent}'.", fix="Choose one from the list.")
         published, _ = self._current().get(intent, (None, None))
-        return _applied(entry, published) if published else entry
+        return applied(entry, published) if published else entry
 
     def in_use(self, intent: str) -> RouteVersionRow:
         """The same as a version that is stored nowhere, to be compared with a draft. Raises NotFound."""
@@ -113,11 +114,33 @@ class RouteVersions:
         return RouteVersionRow(
             intent=entry.name,
             number=entry.version,
-            models=list(entry.models),
+            content=content_of(
+                entry.models, entry.difficulty.worth_usd if entry.difficulty else None
+            ),
             prompt=entry.prompt,
             temperature=entry.temperature,
             max_tokens=entry.max_tokens,
         )
+
+    def foreseen(self) -> RoutingTable:
+        """Each intent as its draft or canary would have it where that weighs score and cost, else as it is in use: what has to
+        be learned before anybody decides."""
+        base = self._table()
+        with self._database.read() as session:
+            rows = session.execute(
+                select(RouteVersionRow).where(col(RouteVersionRow.status).in_((*OPEN, "published")))
+            ).scalars()
+            # A draft or canary comes last, and so counts.
+            versions = sorted(rows, key=lambda row: row.status in OPEN)
+        found = {entry.name: entry for entry in base.entries}
+        for row in versions:
+            plain = next((entry for entry in base.entries if entry.name == row.intent), None)
+            if plain is None:
+                continue
+            changed = applied(plain, row)
+            if changed.difficulty is not None or row.status == "published":
+                found[row.intent] = changed
+        return replace(base, entries=tuple(found.values()))
 
     def history(self, intent: str) -> list[RouteVersionRow]:
         """Newest first."""
@@ -166,14 +189,14 @@ class RouteVersions:
                 row = RouteVersionRow(
                     intent=intent,
                     number=_next_number(session, intent),
-                    models=[],
+                    content={},
                     prompt="",
                     temperature=0,
                     max_tokens=0,
                     created_by=actor.id,
                     created_at=self._clock(),
                 )
-            row.models, row.prompt = list(draft.models), draft.prompt
+            row.content, row.prompt = content_of(draft.models, draft.worth_usd), draft.prompt
             row.temperature, row.max_tokens = draft.temperature, draft.max_tokens
             return self._step(session, row, "drafted", actor.id)
 
@@ -254,6 +277,11 @@ class RouteVersions:
             raise InputError(f"There is no prompt '{draft.prompt}'.", fix="Choose one of the list.")
         if not (0 <= draft.temperature <= 2 and 16 <= draft.max_tokens <= 32_000):
             raise InputError("Temperature is 0 to 2, the longest answer 16 to 32,000 tokens.")
+        if draft.worth_usd is not None and not 0 < draft.worth_usd <= MOST_WORTH_USD:
+            raise InputError(
+                f"A good answer is worth more than nothing and at most {MOST_WORTH_USD:,} dollars.",
+                fix="Say what a good answer instead of a bad one saves.",
+            )
 
     def _step(
         self, session: Session, row: RouteVersionRow, change: Step, actor: str, reason: str = ""
@@ -269,7 +297,7 @@ class RouteVersions:
                 version=row.number,
                 reason=reason,
                 values={
-                    "models": row.models,
+                    **content_of(row.models, row.worth_usd),
                     "prompt": row.prompt,
                     "temperature": row.temperature,
                     "max_tokens": row.max_tokens,
@@ -298,45 +326,6 @@ class RouteVersions:
                 self._tables.clear()
                 self._read_at = at
         return self._live
-
-
-def in_canary(person_id: str, version_id: str, share: float) -> bool:
-    """Sticky: the same person is always on the same side of one canary, and sides of two canaries are independent."""
-    digest = hashlib.sha256(f"{version_id}:{person_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 < share
-
-
-def _pick(
-    published: RouteVersionRow | None, canary: RouteVersionRow | None, person_id: str
-) -> tuple[RouteVersionRow | None, str]:
-    if canary is None:
-        return published, ""
-    if in_canary(person_id, canary.id, canary.share):
-        return canary, "canary"
-    return published, "baseline"
-
-
-def _laid_over(
-    entry: RouteEntry,
-    live: dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]],
-    chosen: dict[str, tuple[RouteVersionRow | None, str]],
-) -> RouteEntry:
-    row, arm = chosen.get(entry.name, (None, ""))
-    changed = _applied(entry, row) if row else entry
-    canary = live.get(entry.name, (None, None))[1]
-    return changed.model_copy(update={"arm": arm, "canary": canary.id}) if canary else changed
-
-
-def _applied(entry: RouteEntry, row: RouteVersionRow) -> RouteEntry:
-    return entry.model_copy(
-        update={
-            "models": tuple(row.models),
-            "prompt": row.prompt,
-            "temperature": row.temperature,
-            "max_tokens": row.max_tokens,
-            "version": row.number,
-        }
-    )
 
 
 def _existing(session: Session, version_id: str) -> RouteVersionRow:

@@ -4,21 +4,26 @@ at over last week's questions and tried by a share of people."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
 from app.db.tables import RouteVersionRow
 from app.domain import Person
 from app.errors import NotFound
-from app.routing import RouteEntry
-from app.routing.swaps import Draft, compare, dry_run
+from app.routing import RouteEntry, in_context
+from app.routing.difficulty.expectation import Expectation
+from app.routing.swaps import Draft, compare, dry_run, spread
 from app.routing.swaps.dry_run import World
+from app.routing.table import MOST_WORTH_USD
 from app.ui.widgets import golden_set, page, rehearsal, route_html
 from app.ui.widgets.administration import carry_out
+from app.ui.widgets.difficulty_html import difficulty_html
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
 
 CHOSEN = "id"
+USUAL_WORTH_USD = 0.05
 
 
 def render(services: Services, person: Person) -> None:
@@ -53,8 +58,8 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
     version = services.versions.open_version(entry.name)
     history = services.versions.history(entry.name)
     page.note(*route_html.state_of(entry, version, history))
-    learned, zone = services.difficulty.state(entry), zone_of(st.context.timezone)
-    st.html(route_html.contents(entry, _labels(services), learned, zone))
+    learned = _learned(services, entry, services.versions.in_use(entry.name))
+    st.html(route_html.contents(entry, _labels(services), learned))
     if entry.version:
         _roll_back(services, person, history)
     if version is not None and version.status == "canary":
@@ -68,6 +73,7 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
     if history:
         _heading("What was")
         names = {row.id: row.name for row in services.identity.accounts.people()}
+        zone = zone_of(st.context.timezone)
         st.html(route_html.history_table(history, names, _labels(services), zone))
 
 
@@ -107,15 +113,54 @@ def _draft(
                 version.max_tokens if version else entry.max_tokens,
                 width=260,
             )
+        worth = _weighing(version.worth_usd if version and version.weighs else _worth(entry))
         saved = st.form_submit_button("Save the draft", type="primary")
     if saved:
-        draft = Draft(tuple(chosen), str(prompt), float(temperature), int(longest))
+        draft = Draft(tuple(chosen), str(prompt), float(temperature), int(longest), worth)
         _do(
             services,
             person,
-            lambda who: services.versions.draft(who, entry.name, draft),
+            lambda who: _save(services, who, entry.name, draft),
             "Saved. Nothing changes for anybody until you publish it.",
         )
+
+
+def _weighing(worth_usd: float | None) -> float | None:
+    """Whether easy questions go to the cheaper model, and what a good answer is worth then."""
+    on = st.toggle(
+        "Easy questions to the cheaper model",
+        worth_usd is not None,
+        help="Of the models above that may answer, the first asked is the one whose expected score is worth its cost most.",
+    )
+    worth = st.number_input(
+        "A good answer is worth, $",
+        0.0001,
+        float(MOST_WORTH_USD),
+        worth_usd or USUAL_WORTH_USD,
+        0.01,
+        format="%.4f",
+        help="What a good answer instead of a bad one saves. More sends more questions to the better model, less to the cheaper.",
+        width=260,
+    )
+    return float(worth) if on else None
+
+
+def _worth(entry: RouteEntry) -> float | None:
+    return entry.difficulty.worth_usd if entry.difficulty else None
+
+
+def _save(services: Services, who: Person, intent: str, draft: Draft) -> None:
+    services.versions.draft(who, intent, draft)
+    services.difficulty.soon()
+
+
+def _learned(services: Services, entry: RouteEntry, version: RouteVersionRow) -> str:
+    """The state of the learned scores for a route as it is or would be, as HTML."""
+    state = services.difficulty.state(entry)
+    models = [card.id for name in entry.models for card in services.catalogue.expand(name)]
+    sent = spread(_world(services), version) if entry.difficulty and state.version else None
+    zone = zone_of(st.context.timezone)
+    return difficulty_html(entry, state, list(dict.fromkeys(models)), _labels(services), zone, sent)
 
 
 def _before(services: Services, person: Person, version: RouteVersionRow) -> None:
@@ -131,9 +176,15 @@ def _before(services: Services, person: Person, version: RouteVersionRow) -> Non
             )
         if st.button("Discard", key="discard"):
             _do(services, person, lambda who: services.versions.discard(who, version.id), "Gone.")
+    planned = services.versions.with_version(services.table, version).entry(version.intent)
+    found = None
     if looked:
         with st.spinner("Choosing anew for last week's questions…"):
+            services.difficulty.learn(planned)
             found = dry_run(_world(services), version)
+    if planned.difficulty is not None:
+        st.html(f"<p class='sb-meta'>Difficulty. {_learned(services, planned, version)}</p>")
+    if found is not None:
         st.html(route_html.dry_run_html(found, _labels(services)))
     with (
         st.form("canary", border=False),
@@ -211,7 +262,17 @@ def _world(services: Services) -> World:
         services.catalogue,
         services.policy,
         services.identity.accounts.person,
+        expected=partial(_expected, services),
     )
+
+
+def _expected(
+    services: Services, entry: RouteEntry, question: str, before: str
+) -> Expectation | None:
+    if entry.difficulty is None:
+        return None
+    (vector,) = services.intents.vectors([in_context(question, before)])
+    return services.difficulty.expect(entry, question, vector)
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], words: str) -> None:

@@ -162,7 +162,9 @@ def _past(
 def _head(run: RehearsalRow, name: str, labels: Mapping[str, str]) -> str:
     judge = f", judge {text(labels.get(run.judge, run.judge))}" if run.judge else ""
     routes = " against ".join(
-        text(" → ".join(labels.get(m, m) for m in route["models"])) + f", {text(route['prompt'])}"
+        text(" → ".join(labels.get(m, m) for m in route["models"]))
+        + f", {text(route['prompt'])}"
+        + (", easy questions to the cheaper model" if route.get("worth_usd") else "")
         for route in (run.after, run.before)
     )
     return (

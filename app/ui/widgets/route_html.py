@@ -7,7 +7,6 @@ from datetime import tzinfo
 
 from app.db.tables import RouteVersionRow
 from app.routing import RouteEntry
-from app.routing.difficulty.expectation import State
 from app.routing.swaps import Comparison, DryRun, Margins
 from app.routing.swaps.comparison import Side
 from app.routing.swaps.dry_run import REFUSED
@@ -59,29 +58,15 @@ def state_of(
     return "green", "In use.", where
 
 
-def contents(entry: RouteEntry, labels: Labels, difficulty: State, zone: tzinfo) -> str:
+def contents(entry: RouteEntry, labels: Labels, difficulty: str) -> str:
+    """`difficulty` is HTML."""
     return (
         '<dl class="sb-grid">'
         f"<dt>Models, in order</dt><dd>{_models(entry.models, labels)}</dd>"
         f"<dt>Prompt</dt><dd>{text(entry.prompt)}</dd>"
         f"<dt>Temperature</dt><dd>{entry.temperature:g}</dd>"
         f"<dt>Longest answer</dt><dd>{entry.max_tokens:,} tokens</dd>"
-        f"{_difficulty(entry, labels, difficulty, zone)}</dl>"
-    )
-
-
-def _difficulty(entry: RouteEntry, labels: Labels, state: State, zone: tzinfo) -> str:
-    """Nothing for a route that asks its models in their order."""
-    if entry.difficulty is None:
-        return ""
-    known = ", ".join(f"{text(labels.get(m, m))} {n:,}" for m, n in sorted(state.outcomes.items()))
-    judged = f"<br>Judged answers: {known}." if known else ""
-    if state.version == 0 or state.learned_at is None:
-        return f"<dt>Difficulty</dt><dd>Off. {text(state.why_off)}{judged}</dd>"
-    return (
-        "<dt>Difficulty</dt><dd>On: easy questions go to the cheaper model. A good answer is worth"
-        f" {money(entry.difficulty.worth_usd)}. Version {state.version}, learned"
-        f" {time_html(state.learned_at, zone)}.{judged}</dd>"
+        f"<dt>Difficulty</dt><dd>{difficulty}</dd></dl>"
     )
 
 
@@ -104,6 +89,7 @@ def dry_run_html(found: DryRun, labels: Labels) -> str:
         f"<p><b>{found.differ:,} of {count(found.questions, 'question')}</b> of the last week would go to another model. "
         f"Cost {money(found.cost_before)} → {money(found.cost_after)}; refused {found.refused_before:,} →"
         f" {found.refused_after:,}. No model was called.</p>"
+        f"<p class='sb-meta'>With the draft, first asked: {_sent(found, labels)}.</p>"
     )
     table = _table("<th>Now</th><th>With the draft</th><th class='sb-n'>Questions</th>", moves)
     return head + (table if moves else "") + (f"<ul class='sb-meta'>{left}</ul>" if left else "")
@@ -137,7 +123,7 @@ def history_table(
 ) -> str:
     rows = "".join(
         f"<tr><td class='sb-n'>{row.number}</td><td>{page.status(*STATES[row.status])}"
-        f"<small>{text(row.note)}</small></td><td>{_models(row.models, labels)}<small>{text(row.prompt)}</small></td>"
+        f"<small>{text(row.note)}</small></td><td>{_models(row.models, labels)}<small>{text(row.prompt)}{_worth(row)}</small></td>"
         f"<td>{text(people.get(row.created_by, row.created_by))}<small>{time_html(row.created_at, zone)}</small></td></tr>"
         for row in history
     )
@@ -158,6 +144,18 @@ def _models(names: Sequence[str], labels: Labels) -> str:
 
 def _model(name: str, labels: Labels) -> str:
     return "nobody (refused)" if name == REFUSED else text(labels.get(name, name))
+
+
+def _sent(found: DryRun, labels: Labels) -> str:
+    return ", ".join(
+        f"{_model(model, labels)} {n:,} ({n / found.questions:.0%})" for model, n in found.sent
+    )
+
+
+def _worth(row: RouteVersionRow) -> str:
+    if row.worth_usd is None:
+        return ""
+    return f" · easy questions to the cheaper model, a good answer worth {money(row.worth_usd)}"
 
 
 def _share_failed(side: Side) -> str:
