@@ -48,7 +48,9 @@ def judged(desk: House, per_model: int = 60) -> None:
         session.flush()
         for number in range(per_model):
             town, hard = towns[number % 26], number % 2 == 1
-            text = f"What is the hotel limit in {town}?" if not hard else f"{HARD} Begin with {town}."
+            text = (
+                f"What is the hotel limit in {town}?" if not hard else f"{HARD} Begin with {town}."
+            )
             for model in BOTH:
                 session.add(
                     TurnRow(
