@@ -88,6 +88,7 @@ ROUTES: tuple[GuardedRoute, ...] = (
     GuardedRoute("/v1/models"),
     GuardedRoute("/v1/search"),
     GuardedRoute("/v1/receipts/{id}"),
+    GuardedRoute("/v1/budgets"),
     GuardedRoute("/v1/{path:path}"),
 )
 

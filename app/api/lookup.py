@@ -1,4 +1,4 @@
-"""What can be looked up: the models and passages a person may use, and the receipts of their own answers."""
+"""What can be looked up: the models and passages a person may use, the receipts of their own answers, what they have left."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.access import readable
 from app.api.body import AUTO
 from app.api.gate import Caller, Gate, Visit
 from app.api.wire import receipt_usage, source_json
+from app.budgets import Told, money, told
 from app.chat.views import receipt_adapter
 from app.db.tables import TurnRow
 from app.db.types import new_id
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MODELS = "/v1/models"
 SEARCH = "/v1/search"
 RECEIPT = "/v1/receipts/{id}"
+BUDGETS = "/v1/budgets"
 MOST_PASSAGES = 20
 LONGEST_QUERY = 2000
 
@@ -52,6 +54,10 @@ class Lookups:
         visit = Visit.of(request, RECEIPT)
         turn_id = str(request.path_params["id"])
         return await self._services.turns.in_pool(functools.partial(self._receipt, visit, turn_id))
+
+    async def budgets(self, request: Request) -> Response:
+        visit = Visit.of(request, BUDGETS)
+        return await self._services.turns.in_pool(functools.partial(self._budgets, visit))
 
     def _models(self, visit: Visit) -> Response:
         caller = self._gate.enter(visit)
@@ -104,6 +110,12 @@ class Lookups:
         with self._services.database.read() as session:
             body = receipt_json(session, caller.person, receipt)
         return _json({"status": row.status, **body}, caller)
+
+    def _budgets(self, visit: Visit) -> Response:
+        caller = self._gate.enter(visit)
+        budgets = self._services.budgets
+        found = told(budgets.book.of_person(caller.person), budgets.zone)
+        return _json({"object": "list", "data": [budget_json(one) for one in found]}, caller)
 
     def _permitted(self, person: Person, turn_id: str) -> TurnRow:
         """One's own, or anybody's for whoever looks after the log, which is recorded. NotFound in the same words otherwise."""
@@ -173,6 +185,28 @@ def receipt_json(session: Session, person: Person, receipt: Receipt) -> Json:
         "stages_ms": {stage.name: stage.ms for stage in receipt.stages},
         "first_token_ms": receipt.first_token_ms,
         "total_ms": receipt.total_ms,
+    }
+
+
+def budget_json(one: Told) -> Json:
+    """Amounts of the caller's own budget only."""
+    standing, budget = one.standing, one.standing.budget
+    said: Json = {
+        "object": "budget",
+        "scope": budget.scope,
+        "period": budget.period,
+        "notice": one.notice,
+        "says": one.words,
+        "renews_on": standing.renews_on.isoformat(),
+    }
+    if not one.own:
+        return said
+    return {
+        **said,
+        "limit_usd": money.usd(standing.limit_micro),
+        "spent_usd": money.usd(standing.spent_micro),
+        "held_usd": money.usd(standing.reserved_micro),
+        "left_usd": money.usd(standing.left_micro),
     }
 
 

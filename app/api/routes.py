@@ -17,7 +17,7 @@ from app.api.gate import Gate, Visit
 from app.api.health import HEALTHZ, METRICS, READYZ, Health
 from app.api.hooks import ROUTE as HOOK
 from app.api.hooks import Hooks
-from app.api.lookup import MODELS, RECEIPT, SEARCH, Lookups
+from app.api.lookup import BUDGETS, MODELS, RECEIPT, SEARCH, Lookups
 from app.api.metrics import Metrics
 from app.errors import InputError, NotFound, SwitchboardError
 
@@ -48,7 +48,7 @@ def api_routes(services: Services) -> list[Route]:
 
     async def anything_else(request: Request) -> Response:
         await services.turns.in_pool(lambda: gate.enter(Visit.of(request, ANYTHING_ELSE)))
-        if f"/v1/{request.path_params['path']}" in (CHAT, MODELS, SEARCH):
+        if f"/v1/{request.path_params['path']}" in (CHAT, MODELS, SEARCH, BUDGETS):
             raise InputError(
                 f"{request.method} is not used here.", fix="See the README's API part."
             )
@@ -59,6 +59,7 @@ def api_routes(services: Services) -> list[Route]:
         Route(MODELS, _counted(MODELS, lookups.models, metrics), methods=["GET"]),
         Route(SEARCH, _counted(SEARCH, lookups.search, metrics), methods=["GET"]),
         Route(RECEIPT, _counted(RECEIPT, lookups.receipt, metrics), methods=["GET"]),
+        Route(BUDGETS, _counted(BUDGETS, lookups.budgets, metrics), methods=["GET"]),
         Route(HOOK, _counted(HOOK, hooks.connector, metrics), methods=["POST"]),
         Route(HEALTHZ, _counted(HEALTHZ, health.alive, metrics), methods=["GET"]),
         Route(READYZ, _counted(READYZ, health.ready, metrics), methods=["GET"]),

@@ -8,6 +8,7 @@ from app.budgets.budget import EACH, Budget, Spender, Standing, SumKey
 from app.budgets.budgets import Budgets
 from app.budgets.reservations import Estimate, Reservations
 from app.budgets.sweep import Sweep
+from app.budgets.telling import Told, told
 
 __all__ = [
     "EACH",
@@ -20,4 +21,6 @@ __all__ = [
     "Standing",
     "SumKey",
     "Sweep",
+    "Told",
+    "told",
 ]

@@ -24,11 +24,12 @@ from app.budgets.budget import (
 )
 from app.budgets.periods import Period, starts
 from app.db import Database
-from app.db.tables import BudgetRow, BudgetSumRow
+from app.db.tables import BudgetRow, BudgetSumRow, EventRow
 from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
-from app.records.events import BudgetChanged
+from app.records.events import BudgetChanged, BudgetNoticeShown
+from app.records.ledger import canonical
 
 REREAD_S = 5.0
 """Another process's change of a budget's place is seen after this long; of its limit, at once."""
@@ -126,6 +127,32 @@ class BudgetBook:
         with self._database.read() as session:
             row = session.get(BudgetRow, key.budget_id)
         return _standing(_budget(row), key, self._sums({key}).get(key)) if row else None
+
+    def first_told(self, person: Person, standing: Standing) -> bool:
+        """True, and on record, for whoever tells this person of it first in a period."""
+        budget = standing.budget
+        event = BudgetNoticeShown(
+            actor=person.id,
+            subject=budget.id,
+            scope=budget.scope,
+            key=standing.sum.key,
+            period=budget.period,
+            starts=standing.sum.starts.isoformat(),
+            limit_usd=money.usd(standing.limit_micro),
+        )
+        with self._database.write() as session:
+            known = session.execute(
+                select(col(EventRow.seq))
+                .where(
+                    col(EventRow.subject) == budget.id,
+                    col(EventRow.type) == event.type,
+                    col(EventRow.body) == canonical(event),
+                )
+                .limit(1)
+            ).first()
+            if known is None:
+                self._ledger.append(session, event)
+        return known is None
 
     def current(self) -> list[Standing]:
         """Every budget for every key that has spent in this period, and with nothing spent where nobody has."""

@@ -106,16 +106,19 @@ class Standing:
         }[self.budget.scope]
 
     @property
+    def when(self) -> str:
+        return "today" if self.budget.period == "day" else "this month"
+
+    @property
     def renews_on(self) -> date:
         return renews(self.budget.period, self.sum.starts)
 
     def used_up(self) -> str:
         """A sentence for the person whose question was not answered."""
-        whose, period = self.whose(), "today" if self.budget.period == "day" else "this month"
         left = ""
         if self.budget.scope == "person":
             left = f": {money.words(self.left_micro)} of {money.words(self.limit_micro)} are left"
-        said = f"{whose} for {period} has no room for another answer{left}."
+        said = f"{self.whose()} for {self.when} has no room for another answer{left}."
         return said[0].upper() + said[1:]
 
     def renewal(self, zone: tzinfo) -> str:

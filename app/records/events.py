@@ -311,6 +311,17 @@ class BudgetNotice(EventBody):
     limit_usd: float
 
 
+class BudgetNoticeShown(EventBody):
+    """The actor has been told of it in a chat: once for each budget and period, and again when more was granted."""
+
+    type: Literal["budget_notice_shown"] = "budget_notice_shown"
+    scope: str
+    key: str
+    period: str
+    starts: str
+    limit_usd: float
+
+
 class BudgetBlocked(EventBody):
     """A budget had no room for a model's answer; `subject` is the turn."""
 
@@ -376,6 +387,7 @@ Event = Annotated[
     | ReceiptRead
     | BudgetChanged
     | BudgetNotice
+    | BudgetNoticeShown
     | BudgetBlocked
     | IntentsChanged
     | AccessDenied,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.budgets import Estimate, Spender
 from tests.api.conftest import FOLDERS, PEOPLE, House
 
 MAY_READ = {
@@ -134,3 +135,34 @@ def test_only_models_one_may_use_are_listed(house: House) -> None:
     listed = {m.id for m in house.client().models.list()}
     assert listed == {"auto", "scripted", "reader"}
     assert set(FOLDERS) > {"everyone"}
+
+
+def test_budgets_tell_amounts_of_the_callers_own_only(house: House) -> None:
+    book, admin = house.services.budgets.book, house.people["ada"]
+    with house.http("ann") as http:
+        assert http.get("/v1/budgets").json() == {"object": "list", "data": []}
+    book.allot(admin, "person", house.people["ann"].id, "month", 2.0)
+    book.allot(admin, "company", "", "month", 2.0)
+    spender = Spender.of(house.people["ann"], "travel_expenses")
+    reservations = house.services.budgets.reservations
+    held = reservations.reserve(spender, "turn_test", "model", Estimate(1_700_000, 0, 0.0))
+    reservations.settle(held or "", 1.7)
+    try:
+        with house.http("ann") as http:
+            own, company = http.get("/v1/budgets").json()["data"]
+        with house.http("ben") as http:
+            (seen,) = http.get("/v1/budgets").json()["data"]
+        with house.http(None) as http:
+            assert http.get("/v1/budgets").status_code == 401
+    finally:
+        for budget in book.budgets():
+            book.remove(admin, budget.id)
+    assert own["says"].startswith("You have used 85 % of your budget for this month; it renews on")
+    assert (own["scope"], own["notice"]) == ("person", True)
+    amounts = {name: own[name] for name in own if name.endswith("_usd")}
+    assert amounts == {"limit_usd": 2.0, "spent_usd": 1.7, "held_usd": 0.0, "left_usd": 0.3}
+    assert company == seen
+    assert company["scope"] == "company"
+    assert "nearly used up" in company["says"]
+    assert not [name for name in company if name.endswith("_usd")]
+    assert "$" not in company["says"]

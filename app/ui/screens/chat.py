@@ -16,7 +16,7 @@ from app.chat import TurnView
 from app.domain import Person
 from app.errors import NotFound
 from app.ui import identity
-from app.ui.widgets import after_answer, ask_row, offers, page
+from app.ui.widgets import after_answer, ask_row, budget_line, offers, page
 from app.ui.widgets.conversations import OPEN
 from app.ui.widgets.follow import follow, follow_elsewhere
 from app.ui.widgets.receipt_html import Reader
@@ -56,14 +56,16 @@ def conversation(services: Services, person: Person) -> None:
         _no_such_chat(error, after)
         return
     running = turns[-1] if turns and turns[-1].status == "running" else None
-    ask_row.draw(services, person)
+    left = ask_row.draw(services, person)
     if not turns:
+        budget_line.draw(services, person, left)
         _empty(desk, after)
         return
     for turn in turns[:-1]:
         past.html(turn_html(turn, reader))
     question.html(question_html(turns[-1].question))
     last = _answered(desk, turns[-1], answer)
+    budget_line.draw(services, person, left)
     with after.container():
         page.said()
         after_answer.draw(services, person, last)

@@ -1,13 +1,15 @@
-"""The foot of the chat page: which model, Stop, and the input. Also the one place where a page starts or stops an answer."""
+"""The foot of the chat page: which model, Stop, the input, and what is left to spend. Also the one place where a page starts or stops an answer."""
 
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.chat import LiveTurn, TurnView
 from app.domain import Person, now
 from app.errors import SwitchboardError
 from app.ui import identity
+from app.ui.widgets import budget_line
 from app.ui.widgets.conversations import OPEN
 from app.wiring import Services
 
@@ -29,7 +31,8 @@ def stop_button(services: Services, person: Person) -> None:
         )
 
 
-def draw(services: Services, person: Person) -> None:
+def draw(services: Services, person: Person) -> DeltaGenerator:
+    """The place under the input for what is left of a budget; it still says what it said before."""
     with st.bottom:
         with st.container(key="ask_row"):
             _model(services, person)
@@ -41,6 +44,9 @@ def draw(services: Services, person: Person) -> None:
             on_submit=_submitted,
             args=(services, person),
         )
+        left = st.empty()
+    budget_line.before(person, left)
+    return left
 
 
 def start(services: Services, person: Person, question: str, replaces: str | None = None) -> None:

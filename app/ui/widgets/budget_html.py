@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from app.budgets import EACH, Budget, Standing, money
+from app.budgets import EACH, Budget, Standing, Told, money
 from app.ui.widgets import page
 from app.ui.widgets.words import day, text
 
@@ -93,3 +93,17 @@ def mine(standings: Sequence[Standing]) -> list[tuple[str, str, str]]:
             word = "is used up" if colour == "red" else "is nearly used up"
             said.append((colour, f"{head[:1].upper()}{head[1:]} {word} for {period}.", renews))
     return said
+
+
+def line(found: Sequence[Told]) -> str:
+    """Under the question box: each notice by itself, and what is left in one quiet line. Empty when there is nothing to say."""
+    notices = "".join(
+        '<div class="sb-left sb-spent" role="status"><span class="sb-bang" aria-hidden="true">!</span>'
+        f"<span>{text(one.words)}</span></div>"
+        for one in found
+        if one.notice
+    )
+    left = " · ".join(one.words for one in found if not one.notice)
+    if not left:
+        return notices
+    return f'{notices}<div class="sb-left" title="Your budget. More under My usage.">{text(left)}</div>'

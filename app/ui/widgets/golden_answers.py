@@ -10,7 +10,7 @@ from app.db.tables import GoldenQuestionRow
 from app.domain import Person
 from app.rehearsal import Candidate
 from app.ui.widgets.administration import carry_out
-from app.ui.widgets.words import count
+from app.ui.widgets.words import count, in_markdown
 from app.wiring import Services
 
 TAKEN = "golden_taken"
@@ -70,7 +70,7 @@ def _shared(services: Services, person: Person, intent: str) -> None:
 
 def _offered(one: Candidate, mark: str, cited: str, label: str, key: str) -> bool:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"{mark}{_escaped(one.question)} · {_escaped(cited)}", width="stretch")
+        st.markdown(f"{mark}{in_markdown(one.question)} · {in_markdown(cited)}", width="stretch")
         return st.button(label, key=key, type="tertiary")
 
 
@@ -81,9 +81,3 @@ def _kept(row: GoldenQuestionRow) -> str:
 
 def _cited(sources: Sequence[str], titles: dict[str, str]) -> str:
     return f"cites {', '.join(titles[s] for s in sources)}" if sources else "no source"
-
-
-def _escaped(words: str) -> str:
-    """As plain words in markdown."""
-    plain = " ".join(words.split())[:240]
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)

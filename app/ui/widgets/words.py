@@ -115,3 +115,9 @@ def day(at: date) -> str:
 def text(value: object) -> str:
     """Escaped for HTML, quotes included."""
     return escape(str(value), quote=True)
+
+
+def in_markdown(value: str) -> str:
+    """The first 240 characters as plain words in markdown."""
+    plain = " ".join(value.split())[:240]
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)
