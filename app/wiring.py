@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from app.access.policy import Policy
 from app.access.sensitive import Screen
 from app.actions import ActionDesk
-from app.budgets import Budgets
+from app.budgets import Budgets, TeamBudgets
 from app.chat import Chats, Journal, TurnRunner
 from app.data_folder import DataFolder
 from app.db import Database, migrate
@@ -71,6 +71,7 @@ class Services:
     turns: TurnRunner
     rollups: RollUps
     usage: Reports
+    team_budgets: TeamBudgets
     journal: Journal
     pool: ThreadPoolExecutor
     folder: DataFolder = field(repr=False)
@@ -193,6 +194,8 @@ def _assemble(
     journal = Journal(database, ledger)
     rollups = RollUps(database)
     turns = TurnRunner(journal, pool)
+    budgets = Budgets.build(database, ledger, settings.zone)
+    usage = Reports(database, policy, ledger, rollups)
     return Services(
         settings=settings,
         database=database,
@@ -215,12 +218,13 @@ def _assemble(
         difficulty=LearnedScores(database, ledger, versions.foreseen, embedder.query),
         catalogue=catalogue,
         prompts=prompts,
-        budgets=Budgets.build(database, ledger, settings.zone),
+        budgets=budgets,
         actions=ActionDesk(database, ledger, policy, durable, identity.accounts, settings),
         chats=Chats(database, ledger),
         turns=turns,
         rollups=rollups,
-        usage=Reports(database, policy, ledger, rollups),
+        usage=usage,
+        team_budgets=TeamBudgets(budgets.book, usage),
         journal=journal,
         pool=pool,
         folder=folder,

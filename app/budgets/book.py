@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlmodel import Session, col
 
 from app.budgets import money, statements
@@ -121,6 +121,34 @@ class BudgetBook:
     def of_person(self, person: Person) -> list[Standing]:
         """The budgets that every question of theirs falls under, whatever it is about and whoever answers."""
         return self.standings(Spender.of(person, ""), [""]).get("", [])
+
+    def starts(self, period: Period) -> date:
+        """The first day of the current one."""
+        return starts(period, self._clock(), self.zone)
+
+    def spenders(self) -> list[Standing]:
+        """Of everybody who has spent from a person's budget in its current period, how it stands."""
+        budgets = {one.id: one for one in self.budgets() if one.scope == "person"}
+        if not budgets:
+            return []
+        current = [
+            and_(
+                col(BudgetSumRow.budget_id) == one.id,
+                col(BudgetSumRow.starts) == self.starts(one.period),
+            )
+            for one in budgets.values()
+        ]
+        with self._database.read() as session:
+            rows = session.execute(
+                select(BudgetSumRow).where(or_(*current), col(BudgetSumRow.spent_micro) > 0)
+            ).scalars()
+            return [
+                _standing(budgets[row.budget_id], SumKey(row.budget_id, row.key, row.starts), row)
+                for row in rows
+                # A budget of their own takes the place of the one for each, whose sum stays.
+                for applies, _ in applying(budgets.values(), Spender(row.key, "", ""), "")
+                if applies.id == row.budget_id
+            ]
 
     def of_sum(self, key: SumKey) -> Standing | None:
         """How one sum stands, None when its budget has been removed."""

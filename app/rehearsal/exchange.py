@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InputError, TooLarge
 from app.rehearsal.golden import Golden
+from app.spreadsheet import cell
 
 LARGEST_FILE = 2_000_000
 COLUMNS = ("question", "sources", "must_say", "must_not_say")
@@ -57,12 +58,6 @@ def golden_jsonl(several: Sequence[Golden]) -> str:
         json.dumps({name: getattr(golden, name) for name in COLUMNS}, ensure_ascii=False) + "\n"
         for golden in several
     )
-
-
-def cell(text: str) -> str:
-    """Safe to open in a spreadsheet."""
-    runs = text.lstrip().startswith(tuple("=+-@＝＋－＠")) or text[:1] in ("\t", "\r", "\n")
-    return f"'{text}" if runs else text
 
 
 def _csv(text: str) -> Iterator[tuple[int, object]]:

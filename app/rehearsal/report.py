@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from app.rehearsal.exchange import cell
 from app.rehearsal.golden import Golden
 from app.rehearsal.measure import Side
 from app.rehearsal.runs import Result
+from app.spreadsheet import cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ because otherwise the company's list would name the people whom the team's own v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
@@ -115,6 +115,35 @@ class Reports:
         elif report.person_id != viewer.id:
             raise Denied("These are somebody else's numbers.", reason="not the viewer's own report")
         return csv_text(rows)
+
+    def admit(
+        self, viewer: Person, team: str, start: date, end: date, *, exported: bool = False
+    ) -> None:
+        """Before numbers of a team that are kept elsewhere are read: asks the policy, records the reading. Raises Denied."""
+        self._require(viewer, team)
+        if exported:
+            self._ledger.record(_event(viewer, team, start, end, True))
+        else:
+            self._record_reading(viewer, team, start, end)
+
+    def nameable(
+        self, viewer: Person, team: str, since: date, among: Collection[str]
+    ) -> dict[str, str]:
+        """Names by id of those of `among` who are of this team and have been active in it since; nobody where they are fewer
+        than five. Raises Denied."""
+        self._require(viewer, team)
+        self._rollups.refresh()
+        active = select(col(UsageRollupRow.person_id)).where(
+            col(UsageRollupRow.team) == team, col(UsageRollupRow.day) >= since
+        )
+        with self._database.read() as session:
+            members = session.execute(
+                select(col(PersonRow.id), col(PersonRow.name)).where(
+                    col(PersonRow.team) == team, col(PersonRow.id).in_(active)
+                )
+            ).all()
+        found = {id: name for id, name in members if id in among}
+        return found if len(found) >= SMALLEST_GROUP else {}
 
     def _report(self, scope: _Scope, start: date, end: date) -> Report:
         self._rollups.refresh()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from app.errors import NotFound
+from app.spreadsheet import csv_of
 
 SERIES = ("by_day", "by_intent", "by_model", "by_person", "by_team")
 
@@ -105,22 +104,8 @@ class Report:
 
 
 def csv_text(rows: Sequence[UsageRow]) -> str:
-    """A header and one line a row. A cell that a spreadsheet would run as a formula is prefixed with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([field.name for field in fields(UsageRow)])
-    for row in rows:
-        writer.writerow([_cell(value) for value in astuple(row)])
-    return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    """Only text can carry a formula: = + - @ and their full-width forms, also behind white space, tab or return."""
-    if isinstance(value, str) and value.lstrip().startswith(tuple("=+-@＝＋－＠")):
-        return "'" + value
-    if isinstance(value, str) and value[:1] in ("\t", "\r", "\n"):
-        return "'" + value
-    return "" if value is None else value
+    """A header and one line a row."""
+    return csv_of(UsageRow, rows)
 
 
 def _share(part: float, whole: float) -> float | None:

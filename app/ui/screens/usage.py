@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.domain import Person
-from app.ui.widgets import page, report
+from app.ui.widgets import page, report, team_budgets
 from app.ui.widgets.charts import Question
 from app.wiring import Services
 
@@ -53,3 +53,5 @@ def render(services: Services, person: Person) -> None:
     )
     if found.by_person_note:
         page.note("grey", "People.", found.by_person_note)
+    if team:
+        team_budgets.draw(services, person, team)
