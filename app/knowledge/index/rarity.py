@@ -22,7 +22,8 @@ from app.knowledge.index.postings import WORD_SHIFT, Block, Longs, Permitted
 WAITING = 150_000
 LARGEST = 10_000_000
 TOGETHER = 8
-REMEMBERED_PEOPLE = 16
+# What a person may read is 1.1 MB for 1,000,000 chunks, and takes milliseconds to find again.
+REMEMBERED_PEOPLE = 64
 GONE = 0
 
 
@@ -47,7 +48,8 @@ class Rarity:
         self._keys, self._slots = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._chunks = np.zeros(1024, np.uint64)
         self._documents = np.zeros(1024, np.uint64)
-        self._groups = np.zeros(1024, np.int32)  # of each slot: index of its audience, or GONE
+        # Of each slot: index of its audience, or GONE. In the width of an index, because narrower ones are copied for each look-up.
+        self._groups = np.zeros(1024, np.intp)
         self._group_of: dict[int, int] = {}
         self._blocks: list[Block] = []
         self._block = waiting
@@ -110,7 +112,7 @@ class Rarity:
         if remembered is None or remembered[0] != self._version:
             groups = np.zeros(len(self._group_of) + 1, np.bool_)
             groups[[self._group_of[a] for a in audiences if a in self._group_of]] = True
-            permitted = Permitted.of(groups[self._groups[: self._used]])
+            permitted = Permitted.of(groups.take(self._groups[: self._used]))
             remembered = self._people[audiences] = (self._version, permitted)
         self._people.move_to_end(audiences)
         while len(self._people) > REMEMBERED_PEOPLE:
