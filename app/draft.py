@@ -57,6 +57,11 @@ class Draft:
         """From now on the turn may cost something. Before any thread works for it: whoever ends it closes this very purse."""
         self.purse = Purse(self.turn_id, budgets, catalogue, self.attempts, in_pool)
 
+    def waited(self, seconds: float) -> None:
+        """Time that was nobody's doing here is not measured."""
+        self._started += seconds
+        self._mark += seconds
+
     @property
     def text(self) -> str:
         return "".join(self.parts)

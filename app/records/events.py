@@ -241,7 +241,9 @@ class RehearsalChanged(EventBody):
     """A rehearsal of a draft began or ended; `subject` is the rehearsal. Its calls are `model_called` on its results."""
 
     type: Literal["rehearsal_changed"] = "rehearsal_changed"
-    change: Literal["started", "finished", "cancelled", "interrupted", "failed", "removed"]
+    change: Literal[
+        "started", "finished", "stopped", "cancelled", "interrupted", "failed", "removed"
+    ]
     intent: str
     version: int
     questions: int

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.domain import ModelCall, Person
+from app.budgets import BudgetBook, Spender, Standing, SumKey, money
+from app.domain import Person
 from app.draft import Draft
 from app.errors import NoModel
-from app.llm.model import prompt_tokens
 from app.rehearsal.golden import Golden
 from app.rehearsal.judge import LONGEST
 from app.rehearsal.side import chosen, scene
-from app.routing import Catalogue, RouteEntry, RoutingTable
+from app.routing import RouteEntry, RoutingTable
+from app.routing.prices import at_least, at_most
 from app.turn import Stages
 
 JUDGE_FRAME = 350
@@ -22,14 +23,16 @@ JUDGE_FRAME = 350
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`most_usd` if every answer were as long as its route allows and the first choice answered. `models` counts the calls
-    by model id; `refused` the questions that a side would not answer, with the reason."""
+    """`most_usd` if every answer were as long as its route allows and the first choice answered: what would be held for all of
+    them. `models` counts the calls by model id; `refused` the questions that a side would not answer, with the reason. `short`
+    says in a sentence which budget has no room for that much; empty when it fits."""
 
     questions: int
     calls: int
     most_usd: float
     models: dict[str, int]
     refused: tuple[tuple[str, str], ...]
+    short: str = ""
 
 
 def estimate(
@@ -41,9 +44,8 @@ def estimate(
     judge: str = "",
 ) -> Estimate:
     """Blocking, some 50 ms a question. `tables` are the sides."""
-    models: Counter[str] = Counter()
+    models, needed = Counter[str](), Counter[str]()
     refused: list[tuple[str, str]] = []
-    most = 0.0
     for golden in goldens:
         asked = scene(entry, golden, person, stages, "estimate")
         answer_tokens = 0
@@ -57,16 +59,35 @@ def estimate(
             assert draft.call is not None
             models[route.model] += 1
             answer_tokens += route.max_tokens
-            most += _most(stages.catalogue, route.model, draft.call)
+            needed[route.model] += at_most(stages.catalogue.card(route.model), draft.call).total
         if judge:
             models[judge] += 2
-            card = stages.catalogue.card(judge)
-            read = 2 * (JUDGE_FRAME + answer_tokens)
-            most += (read * card.price_in + 2 * LONGEST * card.price_out) / 1_000_000
-    return Estimate(len(goldens), models.total(), round(most, 6), dict(models), tuple(refused))
+            read = JUDGE_FRAME + answer_tokens
+            needed[judge] += 2 * at_least(stages.catalogue.card(judge), read, LONGEST).total
+    short = _short(stages.budgets.book, Spender.of(person, entry.name), needed)
+    return Estimate(
+        len(goldens),
+        models.total(),
+        money.usd(needed.total()),
+        dict(models),
+        tuple(refused),
+        short,
+    )
 
 
-def _most(catalogue: Catalogue, model: str, call: ModelCall) -> float:
-    card = catalogue.card(model)
-    longest = prompt_tokens(call) * card.price_in + call.max_tokens * card.price_out
-    return longest / 1_000_000
+def _short(book: BudgetBook, spender: Spender, needed: Mapping[str, int]) -> str:
+    """`needed` is in micro-dollars by model. Of several budgets that have no room, the one that begins anew last is told."""
+    found, wanted = dict[SumKey, Standing](), Counter[SumKey]()
+    for model, standings in book.standings(spender, needed).items():
+        for standing in standings:
+            found[standing.sum] = standing
+            wanted[standing.sum] += needed[model]
+    short = [one for key, one in found.items() if wanted[key] > one.left_micro]
+    if not short:
+        return ""
+    tight = max(short, key=lambda one: (one.renews_on, -one.left_micro))
+    left = ""
+    if tight.budget.scope == "person":
+        left = f": {money.words(tight.left_micro)} of {money.words(tight.limit_micro)} are left"
+    said = f"{tight.whose()} for {tight.when} has no room for that much{left}."
+    return f"{said[0].upper()}{said[1:]} It renews {tight.renewal(book.zone)}."

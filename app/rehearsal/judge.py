@@ -13,11 +13,13 @@ from typing import Literal
 
 from app.domain import DataClass, ModelCall, TextDelta, Usage
 from app.draft import Draft
-from app.errors import ModelError, SwitchboardError
+from app.errors import ModelError, OverBudget, SwitchboardError
 from app.llm.deadline import with_deadlines
 from app.llm.model import estimated
-from app.records.events import ModelCalled
+from app.records.events import BudgetBlocked, ModelCalled
 from app.rehearsal.golden import Golden
+from app.rehearsal.till import Till
+from app.routing.voice import Attempt
 from app.turn import Stages
 
 PROMPT = "judge"
@@ -32,24 +34,28 @@ _AFTER_FIRST: dict[str, Favours] = {"FIRST": "after", "SECOND": "before", "SAME"
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """`favours` is the published route's answer (before), the draft's (after), or neither; empty with an `error`."""
+    """`favours` is the published route's answer (before), the draft's (after), or neither; empty with an `error`. `unpaid`: a
+    budget had no room for the judge."""
 
     favours: Favours
     says: str = ""
     error: str = ""
     model: str = ""
     cost_usd: float = 0.0
+    unpaid: bool = False
 
 
 class Judge:
     """For one question. `model` is of the catalogue; its gate lets nothing through that it is not cleared for. `calls` are
-    what was asked, for the log, in the name of `actor` about `subject`."""
+    what was asked and `blocked` which budgets had no room, for the log, in the name of `actor` about `subject`."""
 
-    def __init__(self, model: str, stages: Stages, *, actor: str, subject: str) -> None:
+    def __init__(self, model: str, stages: Stages, till: Till, *, actor: str, subject: str) -> None:
         self._model = model
         self._stages = stages
+        self._till = till
         self._actor, self._subject = actor, subject
         self.calls: list[ModelCalled] = []
+        self.blocked: list[BudgetBlocked] = []
 
     @property
     def spent_usd(self) -> float:
@@ -61,7 +67,8 @@ class Judge:
             first, why = await self._ask(golden, before, after)
             second, other = await self._ask(golden, after, before)
         except SwitchboardError as error:
-            return Opinion("", "", error.message, self._model, self.spent_usd)
+            unpaid = isinstance(error, OverBudget)
+            return Opinion("", "", error.message, self._model, self.spent_usd, unpaid)
         cost = self.spent_usd
         if not first or not second:
             return Opinion("", why or other, "It gave no verdict.", self._model, cost)
@@ -74,8 +81,22 @@ class Judge:
 
     async def _ask(self, golden: Golden, one: Draft, other: Draft) -> tuple[str, str]:
         """FIRST, SECOND, SAME or empty, and the reason. Raises ModelError."""
-        call, patience = self._call(golden, one, other), self._stages.patience
-        model = self._stages.catalogue.model(self._model)
+        call = self._call(golden, one, other)
+        attempt = Attempt(self._model, self._stages.catalogue.card(self._model).label)
+        async with self._till.purse(self._subject, [attempt]) as purse:
+            try:
+                await purse.hold(self._model, call)
+            except OverBudget:
+                self._till.stop(self._subject)
+                self.blocked += purse.blocked(self._actor, "failed")
+                raise
+            said = await self._answer(call, attempt)
+        match = _WORD.search(said)
+        return (match[1], " ".join(match[2].split())[:300]) if match else ("", said[:300])
+
+    async def _answer(self, call: ModelCall, attempt: Attempt) -> str:
+        """Asks, and puts the cost into `attempt`, whatever comes of it. Raises ModelError."""
+        patience, model = self._stages.patience, self._stages.catalogue.model(self._model)
         stream = with_deadlines(
             model.stream(call),
             label=model.label,
@@ -99,9 +120,10 @@ class Judge:
         finally:
             if said or used or outcome == "broken off":
                 used = used or estimated(call, "".join(said))
-            self.calls.append(self._called(call, outcome, used or Usage()))
-        match = _WORD.search("".join(said))
-        return (match[1], " ".join(match[2].split())[:300]) if match else ("", "".join(said)[:300])
+            called = self._called(call, outcome, used or Usage())
+            self.calls.append(called)
+            attempt.cost_usd = called.cost_usd
+        return "".join(said)
 
     def _called(self, call: ModelCall, outcome: str, used: Usage) -> ModelCalled:
         return ModelCalled(

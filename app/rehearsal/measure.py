@@ -28,7 +28,8 @@ FEWEST_WORDS = 3
 CLEARLY = 0.2
 """A difference in groundedness below this decides nothing."""
 
-Verdict = Literal["better", "same", "worse", "mixed", "unknown"]
+Verdict = Literal["better", "same", "worse", "mixed", "unknown", "unpaid"]
+"""`unpaid`: a budget had no room for one of the answers, so the two are not compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 It runs on the models' loop as the admin who started it, a few questions at a time, and keeps each result as it comes. The
 two sides of a question are asked one after the other, in turn first, so that neither is slowed by the other. Nothing of it is
-a turn: no usage, no budget of a person, no thumbs, no breaker, no canary sees it. What it asked and cost is in the log.
+a turn: no usage, no thumbs, no breaker, no canary sees it. What it asked and cost is in the log, and is paid from the budgets that
+a question of this intent by this admin falls under (till.py); where one has no room it stops and keeps what was answered.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
-from app.chat.journal import model_calls, screened
+from app.budgets import Spender
 from app.chat.runner import TurnRunner
 from app.db import Database
 from app.db.tables import RehearsalRow, RouteVersionRow
@@ -24,15 +25,16 @@ from app.domain import Json, Person, now
 from app.draft import Draft
 from app.errors import InputError, SwitchboardError
 from app.records import Ledger
-from app.records.events import Event, SearchDone
 from app.rehearsal.answers import GoodAnswers
 from app.rehearsal.apart import apart
 from app.rehearsal.estimate import Estimate, estimate
 from app.rehearsal.golden import Golden, GoldenSets
-from app.rehearsal.judge import Judge, Opinion
-from app.rehearsal.measure import Side, compared
+from app.rehearsal.judge import Judge
+from app.rehearsal.measure import Judged, Side, compared
+from app.rehearsal.played import Played
 from app.rehearsal.runs import End, Result, Runs
 from app.rehearsal.side import Scene, play, scene
+from app.rehearsal.till import Till
 from app.routing import RouteEntry, RoutingTable
 from app.routing.classifier import Vector
 from app.routing.swaps import RouteVersions
@@ -56,6 +58,7 @@ class _Plan:
     after: RoutingTable
     judge: str
     stages: Stages
+    spender: Spender
 
 
 @dataclass(frozen=True)
@@ -64,30 +67,6 @@ class _Live:
 
     whole: asyncio.Task[None]
     work: asyncio.Task[None]
-
-
-@dataclass
-class _Played:
-    """One question so far."""
-
-    id: str
-    golden: Golden
-    scene: Scene | None = None
-    before_draft: Draft | None = None
-    after_draft: Draft | None = None
-    before: Side = field(default_factory=Side)
-    after: Side = field(default_factory=Side)
-    judge: Judge | None = None
-    opinion: Opinion | None = None
-
-    @property
-    def drafts(self) -> list[Draft]:
-        return [draft for draft in (self.before_draft, self.after_draft) if draft is not None]
-
-    @property
-    def cost_usd(self) -> float:
-        judged = self.judge.spent_usd if self.judge else 0.0
-        return sum(draft.cost_usd for draft in self.drafts) + judged
 
 
 class Rehearsals:
@@ -181,7 +160,8 @@ class Rehearsals:
         before = self._versions.with_version(table, in_use)
         after = self._versions.with_version(table, version)
         entry = before.entry(version.intent)
-        return _Plan(id, person.id, goldens, entry, before, after, judge, stages)
+        spender = Spender.of(person, version.intent)
+        return _Plan(id, person.id, goldens, entry, before, after, judge, stages, spender)
 
     async def _run(self, planned: _Plan) -> None:
         """The questions, and beside them the sign that somebody is at work and still wanted."""
@@ -190,38 +170,45 @@ class Rehearsals:
         alive = functools.partial(self.runs.beat, planned.id)
         if not await self._turns.in_pool(alive):
             return
-        work = asyncio.create_task(self._questions(planned))
+        pay = functools.partial(self.runs.pay, planned.id)
+        till = Till(planned.spender, planned.stages, pay)
+        work = asyncio.create_task(self._questions(planned, till))
         self._live[planned.id] = _Live(whole, work)
         try:
             while not (await asyncio.wait({work}, timeout=BEAT_S))[0]:
                 if not await self._turns.in_pool(alive):
                     work.cancel()
-            status = _end(planned.id, work)
+            status = _end(planned.id, work, till)
             await self._turns.in_pool(lambda: self.runs.end(planned.id, status))
         finally:
             work.cancel()
             self._live.pop(planned.id, None)
 
-    async def _questions(self, planned: _Plan) -> None:
+    async def _questions(self, planned: _Plan, till: Till) -> None:
         room = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for position, golden in enumerate(planned.goldens):
-                group.create_task(self._question(planned, position, golden, room))
+                group.create_task(self._question(planned, till, position, golden, room))
 
     async def _question(
-        self, planned: _Plan, position: int, golden: Golden, room: asyncio.Semaphore
+        self, planned: _Plan, till: Till, position: int, golden: Golden, room: asyncio.Semaphore
     ) -> None:
         async with room:
-            played = _Played(new_id("rres"), golden)
+            if till.stopped_at:
+                return
+            played = Played(new_id("rres"), golden)
             try:
-                await self._both(planned, played, published_first=position % 2 == 0)
-                await self._judge(planned, played)
-                await self._turns.in_pool(lambda: self._keep(planned, position, played))
+                await self._both(planned, till, played, published_first=position % 2 == 0)
+                await self._judge(planned, till, played)
+                await self._turns.in_pool(lambda: self._keep(planned, till, position, played))
             except asyncio.CancelledError:
-                await asyncio.shield(self._turns.in_pool(lambda: self._broken_off(planned, played)))
+                # What was asked is paid for and told, though nobody reads it.
+                await asyncio.shield(self._turns.in_pool(lambda: self._record(played)))
                 raise
 
-    async def _both(self, planned: _Plan, played: _Played, *, published_first: bool) -> None:
+    async def _both(
+        self, planned: _Plan, till: Till, played: Played, *, published_first: bool
+    ) -> None:
         """The search, then one side after the other."""
         look = functools.partial(self._scene, planned, played)
         try:
@@ -230,31 +217,42 @@ class Rehearsals:
             played.before = played.after = Side(error=f"{error.message} {error.fix}")
             return
         for published in (True, False) if published_first else (False, True):
+            if played.unpaid:
+                return
             draft = Draft(played.id)
+            table = planned.before if published else planned.after
             if published:
                 played.before_draft = draft
-                played.before = await play(played.scene, planned.before, planned.stages, draft)
             else:
                 played.after_draft = draft
-                played.after = await play(played.scene, planned.after, planned.stages, draft)
+            side = await play(played.scene, table, planned.stages, draft, till)
+            if published:
+                played.before = side
+            else:
+                played.after = side
 
-    async def _judge(self, planned: _Plan, played: _Played) -> None:
+    async def _judge(self, planned: _Plan, till: Till, played: Played) -> None:
         before, after = played.before_draft, played.after_draft
-        answered = not (played.before.error or played.after.error)
+        answered = not (played.before.error or played.after.error or played.unpaid)
         if planned.judge and answered and before is not None and after is not None:
             played.judge = Judge(
-                planned.judge, planned.stages, actor=planned.person_id, subject=played.id
+                planned.judge, planned.stages, till, actor=planned.person_id, subject=played.id
             )
             played.opinion = await played.judge.opinion(played.golden, before, after)
 
-    def _scene(self, planned: _Plan, played: _Played) -> Scene:
+    def _scene(self, planned: _Plan, played: Played) -> Scene:
         person = self._person(planned.person_id)
         if person is None:
             raise InputError("The account of the person who rehearses has been closed.")
         return scene(planned.entry, played.golden, person, planned.stages, played.id)
 
-    def _keep(self, planned: _Plan, position: int, played: _Played) -> None:
+    def _keep(self, planned: _Plan, till: Till, position: int, played: Played) -> None:
+        self._record(played)
         outcome = compared(played.before, played.after)
+        if why_unpaid := played.unpaid:
+            outcome = Judged("unpaid", (why_unpaid,))
+            if till.stopped_at != played.id and not played.answered:
+                return  # the first one that found no room says why
         self.runs.keep(
             planned.id,
             position,
@@ -268,43 +266,19 @@ class Rehearsals:
                 played.opinion,
             ),
         )
-        self._record(played)
 
-    def _broken_off(self, planned: _Plan, played: _Played) -> None:
-        """What was asked is paid for and told, though nobody reads it."""
-        self.runs.spend(planned.id, played.cost_usd)
-        self._record(played)
-
-    def _record(self, played: _Played) -> None:
-        if played.scene is None:
-            return
-        question, found = played.scene.question, played.scene.found
-        events: list[Event] = []
-        if found.searched:
-            documents = {p.document_id: p.basis.principal for p in found.passages}
-            events.append(
-                SearchDone(
-                    actor=question.person.id,
-                    subject=played.id,
-                    documents=documents,
-                    withheld=found.withheld,
-                )
-            )
-        for draft in played.drafts:
-            events += [*screened(question, draft), *model_calls(question, draft)]
-        if played.judge is not None:
-            events += played.judge.calls
-        if events:
+    def _record(self, played: Played) -> None:
+        if events := played.events():
             self._ledger.record(*events)
 
 
-def _end(rehearsal_id: str, work: asyncio.Task[None]) -> End:
+def _end(rehearsal_id: str, work: asyncio.Task[None], till: Till) -> End:
     if work.cancelled():
         return "cancelled"
     if error := work.exception():
         log.error("rehearsal failed", rehearsal=rehearsal_id, exc_info=error)
         return "failed"
-    return "finished"
+    return "stopped" if till.stopped_at else "finished"
 
 
 def _content(row: RouteVersionRow) -> Json:

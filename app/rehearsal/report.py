@@ -31,6 +31,16 @@ class Figures:
     cost_usd: float
 
 
+def why_stopped(results: Sequence[Result]) -> str:
+    """Which budget had no room, of a rehearsal that stopped for that; empty if none is told."""
+    for result in results:
+        if result.verdict == "unpaid":
+            return "; ".join(result.reasons)
+        if result.opinion and result.opinion.unpaid:
+            return result.opinion.error
+    return ""
+
+
 def figures(sides: Sequence[Side], goldens: Sequence[Golden]) -> Figures:
     answered = [side for side in sides if not side.error]
     return Figures(

@@ -20,11 +20,13 @@ from app.records.events import RehearsalChanged
 from app.rehearsal.golden import Golden
 from app.rehearsal.judge import Opinion
 from app.rehearsal.measure import Side, Verdict
+from app.routing.spending import Purse
 
 STALE = timedelta(seconds=30)
 KEPT = 20
 """Rehearsals of an intent that are kept; the oldest go when another begins."""
-End = Literal["finished", "cancelled", "interrupted", "failed"]
+End = Literal["finished", "stopped", "cancelled", "interrupted", "failed"]
+"""`stopped`: a budget had no room for the next call."""
 
 _golden: TypeAdapter[Golden] = TypeAdapter(Golden)
 _side: TypeAdapter[Side] = TypeAdapter(Side)
@@ -68,9 +70,7 @@ class Runs:
             self._record(session, row, "started")
 
     def keep(self, rehearsal_id: str, position: int, result: Result) -> None:
-        """One question is done. A run that was cancelled meanwhile keeps it too: it has been paid for."""
-        cost = result.before.cost_usd + result.after.cost_usd
-        cost += result.opinion.cost_usd if result.opinion else 0.0
+        """One question is done, or as far as money reached. A run that was cancelled meanwhile keeps it too: it has been paid for."""
         with self._database.write() as session:
             session.add(
                 RehearsalResultRow(
@@ -87,12 +87,14 @@ class Runs:
                     else None,
                 )
             )
-            self._spend(session, rehearsal_id, cost, done=1)
+            self._move_on(session, rehearsal_id, 0.0, done=int(result.verdict != "unpaid"))
 
-    def spend(self, rehearsal_id: str, cost_usd: float) -> None:
-        """Of a question that was broken off."""
+    def pay(self, rehearsal_id: str, purse: Purse) -> None:
+        """What the purse's calls have cost, here and in every budget that held it. The purse is closed."""
+        cost = sum(attempt.cost_usd for attempt in purse.attempts)
         with self._database.write() as session:
-            self._spend(session, rehearsal_id, cost_usd, done=0)
+            self._move_on(session, rehearsal_id, cost, done=0)
+            purse.settle(session)
 
     def beat(self, rehearsal_id: str) -> bool:
         """Shows that it is alive. False when it has been cancelled, perhaps by another process."""
@@ -179,7 +181,7 @@ class Runs:
         stale = row.status == "running" and self._clock() - row.heartbeat_at > STALE
         return "interrupted" if stale else row.status
 
-    def _spend(self, session: Session, rehearsal_id: str, cost_usd: float, done: int) -> None:
+    def _move_on(self, session: Session, rehearsal_id: str, cost_usd: float, done: int) -> None:
         session.execute(
             update(RehearsalRow)
             .where(col(RehearsalRow.id) == rehearsal_id)
@@ -194,7 +196,9 @@ class Runs:
         self,
         session: Session,
         row: RehearsalRow,
-        change: Literal["started", "finished", "cancelled", "interrupted", "failed", "removed"],
+        change: Literal[
+            "started", "finished", "stopped", "cancelled", "interrupted", "failed", "removed"
+        ],
         actor: str = "",
     ) -> None:
         self._ledger.append(

@@ -1,6 +1,8 @@
 """One golden question on one route, through the stages of a turn: what a person would be answered, measured.
 
-find (once, for both sides) → screen → decide → render → ask → conclude → Side
+find (once, for both sides) → screen → decide → render → hold its price → ask → conclude → Side
+
+A budget does not choose the route here: a model that it has no room for is not rehearsed by way of another.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from app.errors import SwitchboardError
 from app.outgoing import Writer
 from app.rehearsal.golden import Golden
 from app.rehearsal.measure import Side, measured
+from app.rehearsal.till import PatientPurse, Till, why
 from app.routing import Fitted, RouteEntry, RoutingTable
 from app.turn import Stages, ask, conclude, decide, find, render, screen
 
@@ -58,24 +61,51 @@ def chosen(scene: Scene, table: RoutingTable, stages: Stages, draft: Draft) -> F
     return fitted
 
 
-async def play(scene: Scene, table: RoutingTable, stages: Stages, draft: Draft) -> Side:
-    """Asks, and measures. What goes wrong is told in the Side; when cancelled, `draft` keeps what was asked and its cost."""
+async def play(scene: Scene, table: RoutingTable, stages: Stages, draft: Draft, till: Till) -> Side:
+    """Asks, and measures. What goes wrong is told in the Side; when cancelled, `draft` keeps what was asked and its cost.
+    See `unpaid` for what no budget had room for."""
     error = ""
-    try:
-        await stages.in_pool(lambda: chosen(scene, table, stages, draft))
-        async with aclosing(_words(stages, draft)) as words:
-            async for _ in words:
-                pass
-        conclude(draft)
-    except SwitchboardError as failed:
-        error = f"{failed.message} {failed.fix}"
-    except Exception:
-        # One question that breaks must not take the others with it.
-        log.exception("a rehearsed question broke", intent=scene.intent.name)
-        error = BROKE
-    finally:
-        draft.settle(stages.catalogue.cost)
+    async with till.purse(draft.turn_id, draft.attempts) as purse:
+        try:
+            await stages.in_pool(lambda: chosen(scene, table, stages, draft))
+            await _paid(draft, purse)
+            async with aclosing(_words(stages, draft)) as words:
+                async for _ in words:
+                    pass
+            conclude(draft)
+        except SwitchboardError as failed:
+            error = f"{failed.message} {failed.fix}"
+        except Exception:
+            # One question that breaks must not take the others with it.
+            log.exception("a rehearsed question broke", intent=scene.intent.name)
+            error = BROKE
+        finally:
+            draft.settle(stages.catalogue.cost)
+            if unpaid(draft):
+                till.stop(draft.turn_id)
     return _side(scene.golden, draft, error)
+
+
+def unpaid(draft: Draft) -> str:
+    """Which budget had no room for a model that the route would have asked; empty where one before it answered all the same."""
+    refused, route = draft.purse.refused, draft.route
+    if not refused or route is None:
+        return ""
+    order = (route.model, *route.fallbacks)
+    if draft.finished and order.index(draft.model) < min(order.index(one) for one in refused):
+        return ""
+    return why(draft.purse)
+
+
+async def _paid(draft: Draft, purse: PatientPurse) -> None:
+    """Holds the price of the route's first model. Raises OverBudget."""
+    assert draft.route is not None
+    assert draft.call is not None
+    draft.purse = purse
+    try:
+        await purse.hold(draft.route.model, draft.call)
+    finally:
+        draft.waited(purse.waited_s)
 
 
 def _words(stages: Stages, draft: Draft) -> AsyncGenerator[TextDelta, None]:

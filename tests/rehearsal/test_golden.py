@@ -17,6 +17,8 @@ from app.rehearsal.golden import MOST_QUESTIONS
 from app.rehearsal.measure import Side
 from app.rehearsal.runs import Result
 from app.rehearsal.sources import UNREADABLE
+from app.routing.spending import Purse
+from app.routing.voice import Attempt
 from tests.conftest import MakePerson
 from tests.rehearsal.conftest import LYON, TRAVEL, Stage
 from tests.servers.postgres import postgres
@@ -149,9 +151,10 @@ def test_everything_is_kept_on_postgresql_too() -> None:
             person_id=noor.id, questions=3, started_at=now(), heartbeat_at=now(),
         )  # fmt: skip
         runs.open(row)
+        runs.pay(row.id, Purse(attempts=[Attempt("a", "A", cost_usd=0.25)]))
         result = Result("rres_1", SET[0], Side(cost_usd=0.25), Side(), "same", (), None)
         runs.keep(row.id, 0, result)
-        runs.spend(row.id, 0.5)
+        runs.pay(row.id, Purse(attempts=[Attempt("b", "B", cost_usd=0.5)]))
         assert runs.beat(row.id)
         assert runs.end(row.id, "cancelled")
         assert not runs.end(row.id, "finished")

@@ -124,6 +124,38 @@ def test_a_draft_is_rehearsed_after_its_cost_was_shown(
     assert "<b>How do I book a trip?</b>" in page
 
 
+def test_the_page_says_before_that_it_may_not_fit_and_after_why_it_stopped(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    book = desk.services.budgets.book
+    budget = book.allot(noor, "person", noor.id, "month", 0.00001)
+    try:
+        desk.services.versions.draft(noor, TRAVEL, DRAFT)
+        for number in range(4):
+            desk.services.rehearsals.golden.add(noor, TRAVEL, Golden(f"{QUESTION} {number}"))
+        test = press(open_page("Noor", "admin_routes", id=TRAVEL), "Rehearse…")
+        page = html(test)
+        assert "It may not fit." in page
+        assert "Your budget for this month has no room for that much: $0.00001 of" in page
+        press(test, "Start the rehearsal")
+        row = over(desk)
+        assert (row.status, row.done) == ("stopped", 0)
+        page = html(open_page("Noor", "admin_routes", id=TRAVEL))
+        assert "stopped at a budget" in page
+        assert "Your budget for this month has no room for another answer: $0.00001 of" in page
+        with desk.services.database.write() as session:
+            theirs = session.get(RehearsalRow, row.id)
+            assert theirs is not None
+            theirs.person_id = desk.people["Tom"].id
+            session.add(theirs)
+        page = html(open_page("Noor", "admin_routes", id=TRAVEL))
+        assert "It stopped: a budget had no room." in page
+        assert "Your budget" not in page
+        assert "$0.00001 " not in page
+    finally:
+        book.remove(noor, budget.id)
+
+
 def test_another_admin_sees_the_verdicts_and_not_the_answers(
     desk: Desk, noor: Person, open_page: OpenPage
 ) -> None:

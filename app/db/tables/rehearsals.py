@@ -35,7 +35,7 @@ class GoldenQuestionRow(SQLModel, table=True):
 
 
 class RehearsalRow(SQLModel, table=True):
-    """`status`: running, finished, cancelled, interrupted, failed. `before` and `after` are the two routes as they were then."""
+    """`status`: running, finished, stopped, cancelled, interrupted, failed. `before` and `after` are the two routes as they were then."""
 
     __tablename__ = "rehearsal"
 
@@ -57,7 +57,7 @@ class RehearsalRow(SQLModel, table=True):
 
 
 class RehearsalResultRow(SQLModel, table=True):
-    """One golden question as it was then, with both answers. `verdict`: better, same, worse, mixed or unknown."""
+    """One golden question as it was then, with both answers. `verdict`: better, same, worse, mixed, unknown or unpaid."""
 
     __tablename__ = "rehearsal_result"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import streamlit as st
 
 from app.db.tables import RehearsalRow, RouteVersionRow
 from app.domain import Person
 from app.errors import SwitchboardError
-from app.rehearsal import results_csv
+from app.rehearsal import Result, results_csv, why_stopped
 from app.ui.widgets import page, rehearsal_html
 from app.ui.widgets.administration import permitted
 from app.ui.widgets.words import exact, money, text, zone_of
@@ -18,6 +18,7 @@ from app.wiring import Services
 ENDS = {
     "finished": ("green", "finished"),
     "running": ("amber", "running"),
+    "stopped": ("amber", "stopped at a budget"),
     "cancelled": ("grey", "cancelled"),
     "interrupted": ("amber", "interrupted"),
     "failed": ("red", "failed"),
@@ -77,6 +78,12 @@ def _begin(
     if planned is not None and planned[0] == judge:
         found = planned[1]
         st.html(rehearsal_html.estimate_html(found, labels, _unpriced(services, found.models)))
+        if found.short:
+            page.note(
+                "amber",
+                "It may not fit.",
+                f"{found.short} It stops where there is no room, and what was answered is kept.",
+            )
         with st.container(horizontal=True):
             if st.button("Start the rehearsal", type="primary", key="start_rehearsal"):
                 _start(services, person, version, judge)
@@ -134,6 +141,8 @@ def _past(
     st.html(_head(run, names[run.id], labels))
     st.html(rehearsal_html.verdicts_html(services.rehearsals.runs.verdicts(run.id)))
     results = services.rehearsals.runs.results(person, run.id)
+    if run.status == "stopped":
+        page.note("amber", "It stopped: a budget had no room.", _why_stopped(results))
     if run.person_id != person.id:
         page.note(
             "grey",
@@ -171,6 +180,12 @@ def _head(run: RehearsalRow, name: str, labels: Mapping[str, str]) -> str:
         f'<p class="sb-meta">{page.status(*ENDS[run.status])} · {text(name)}: {routes}. '
         f"{run.done} of {run.questions} done, {money(run.cost_usd)}{judge}.</p>"
     )
+
+
+def _why_stopped(results: Sequence[Result]) -> str:
+    """Only the person who rehearsed reads which budget it was."""
+    why = why_stopped(results)
+    return f"{why}{' ' if why else ''}What was answered is kept."
 
 
 def _judges(services: Services) -> list[str]:

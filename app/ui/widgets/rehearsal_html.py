@@ -18,6 +18,7 @@ VERDICTS = {
     "better": ("green", "better"),
     "same": ("grey", "same"),
     "unknown": ("grey", "no answer on either side"),
+    "unpaid": ("grey", "not compared: no budget"),
 }
 FAVOURS = {"before": "the published route", "after": "the draft", "neither": "neither"}
 CHANCE = 0.05
@@ -41,8 +42,9 @@ def estimate_html(found: Estimate, labels: Names, unpriced: Sequence[str]) -> st
     )
     return (
         f"<p><b>{count(found.questions, 'question')}, {count(found.calls, 'call')}, at most "
-        f"{money(found.most_usd)}.</b> It asks {models or 'no model'}. It is recorded as a rehearsal and is nobody's"
-        f" usage.{unknown}</p>" + (f"<ul class='sb-meta'>{refused}</ul>" if refused else "")
+        f"{money(found.most_usd)}.</b> It asks {models or 'no model'}. It is recorded as a rehearsal, is nobody's"
+        f" usage, and is paid from the budgets that your own questions of this intent fall under.{unknown}</p>"
+        + (f"<ul class='sb-meta'>{refused}</ul>" if refused else "")
     )
 
 
@@ -77,6 +79,8 @@ def verdicts_html(verdicts: Mapping[str, int]) -> str:
 
 
 def figures_html(results: Sequence[Result]) -> str:
+    """Of the questions that could be compared."""
+    results = [result for result in results if result.verdict != "unpaid"]
     goldens = [result.golden for result in results]
     before = figures([result.before for result in results], goldens)
     after = figures([result.after for result in results], goldens)
@@ -88,7 +92,7 @@ def figures_html(results: Sequence[Result]) -> str:
         ("Length, median", lambda f: _or_dash(f.characters, lambda n: f"{n:,.0f} characters")),
         ("First words, median", lambda f: _or_dash(f.first_words_ms, milliseconds)),
         ("Whole answer, median", lambda f: _or_dash(f.total_ms, milliseconds)),
-        ("Cost of all", lambda f: money(f.cost_usd)),
+        ("Cost of these", lambda f: money(f.cost_usd)),
     )
     rows = "".join(
         f"<tr><td>{name}</td><td class='sb-n'>{of(before)}</td><td class='sb-n'>{of(after)}</td></tr>"
