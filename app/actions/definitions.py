@@ -37,6 +37,12 @@ class ActionDefinition:
     effect: Effect
     offered: Callable[[Settings], bool] = lambda _settings: True
     after_answers: bool = True
+    asks: str = ""
+
+    @property
+    def request(self) -> str:
+        """What somebody wants who sent it, to follow their name."""
+        return self.asks or f"wants to {self.label[0].lower()}{self.label[1:]}"
 
     def problems(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """Field name to what is wrong with it, in words; empty when the form can be sent."""
@@ -90,6 +96,7 @@ ACTIONS: tuple[ActionDefinition, ...] = (
         name=more_budget.OWN,
         label="Request more of your budget",
         help="Asks for more money for your questions in this day or month. The budget itself stays as it is.",
+        asks="asks for more of their own budget",
         who="Everyone; it waits for their team lead, a lead's own for an admin.",
         risk="medium",
         parameters=MoreBudgetForm,
@@ -102,6 +109,7 @@ ACTIONS: tuple[ActionDefinition, ...] = (
         name=more_budget.SHARED,
         label="Request more of this budget",
         help="Asks for more money for everybody who shares this budget, in this day or month only.",
+        asks="asks for more of a budget that others share",
         who="Everyone; it waits for an admin.",
         risk="medium",
         parameters=MoreBudgetForm,

@@ -128,6 +128,25 @@ def test_an_answer_with_everything_open_stands_too(desk: Desk, visit: Visit) -> 
     assert found == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_form_and_a_passage_in_a_dialog_stand_too(
+    desk: Desk, visit: Visit, scheme: Scheme
+) -> None:
+    """Dialogs are drawn outside of the app, where a colour must find the theme by itself."""
+    ada = visit(desk, ADA)
+    ada.page.emulate_media(color_scheme=scheme)
+    ada.ask("What discount may I give a utility customer?")
+    ada.answered().locator(".sb-cite").first.click()
+    expect(ada.dialog().locator(".sb-quote")).to_be_visible()
+    found = complaints(ada.page, scheme)
+    ada.page.keyboard.press("Escape")
+    expect(ada.page.get_by_role("dialog")).to_have_count(0)
+    offers = ada.page.locator(".st-key-offers")
+    offers.get_by_role("button", name="Send a message").click()
+    expect(ada.dialog().locator(".sb-origin").first).to_be_visible()
+    assert found + complaints(ada.page, scheme) == []
+
+
 def test_on_a_phone_a_question_can_be_asked_and_the_list_opened(desk: Desk, visit: Visit) -> None:
     tom = visit(desk, TOM)
     tom.page.set_viewport_size(PHONE)

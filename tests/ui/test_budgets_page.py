@@ -91,7 +91,12 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
         c.value for c in page.caption
     ]
     waiting = open_page("Tom", "waiting")
-    for said in ("How much more, in US dollars", "Person Ada Example, a month", "$1.70 of $2.00;"):
+    for said in (
+        "How much more, in US dollars",
+        "That of Ada Example, a month",
+        "$1.70 of $2.00;",
+        "asks for more of their own budget",
+    ):
         assert said in html(waiting)
     assert "Budget id" not in html(waiting)
     press(waiting, "Approve")

@@ -80,7 +80,7 @@ def _about(services: Services, row: ActionRequestRow) -> str:
     )
     return (
         f'<div class="sb-page"><h1 style="font-size:1.05rem">{text(who.name if who else "Somebody")} '
-        f"wants to {text(definition.label[0].lower() + definition.label[1:])}</h1></div>"
+        f"{text(definition.request)}</h1></div>"
         f'<p class="sb-meta" style="margin:.2rem 0 .7rem">{text(row.team or "no team")} · asked '
         f'{time_html(row.created_at, zone)} · <span class="sb-dot sb-{RISK_DOTS[definition.risk]}">'
         f"</span>{definition.risk} risk</p>"

@@ -68,7 +68,8 @@ def _row(standing: Standing, name: Namer) -> str:
 def about(standing: Standing, name: str) -> dict[str, str]:
     """Label to words for whoever decides about more of it. `name` is what people call its key."""
     budget = standing.budget
-    whose = "The company" if budget.scope == "company" else f"{budget.scope.capitalize()} {name}"
+    kind = "" if budget.scope == "person" else f"the {budget.scope} "
+    whose = "The company's" if budget.scope == "company" else f"That of {kind}{name}"
     spent, limit = money.words(standing.spent_micro), money.words(standing.limit_micro)
     return {
         "Budget": f"{whose}, {PERIOD[budget.period]}",

@@ -64,9 +64,9 @@ def standing(model: type[BaseModel], values: Mapping[str, Any], *, key: str) -> 
 def labelled(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Label to value of what somebody filled in, for others to read."""
     return {
-        label_of(name, field): values.get(name)
+        label_of(name, field): f"{value:,.2f}" if isinstance(value, float) else value
         for name, field in model.model_fields.items()
-        if field.json_schema_extra != HIDDEN
+        if field.json_schema_extra != HIDDEN and (value := values.get(name, "")) is not None
     }
 
 
