@@ -18,6 +18,7 @@
     │   ├── ModelRateLimited      the provider asks us to wait
     │   ├── ModelBusy             as many answers stream from its provider as we allow at once
     │   ├── ModelCredential       the provider refused the key
+    │   │   └── NoCredit          it knows the key, but its account has no credit left
     │   ├── ModelRefused          the model or its filter declined to answer
     │   ├── ContextTooLong        the prompt does not fit the model
     │   ├── NotCleared            the words or a passage are above the model's clearance; nothing was sent
@@ -120,9 +121,10 @@ class ProviderUnavailable(SignInError):
 
 
 class ModelError(SwitchboardError):
-    """`retryable` says whether the same request may work elsewhere or later."""
+    """`retryable` says whether the same request may work elsewhere or later, `status` is the provider's HTTP code if it gave one."""
 
     retryable = True
+    status: int | None = None
 
 
 class ModelUnavailable(ModelError):
@@ -156,6 +158,10 @@ class ModelBusy(ModelError):
 
 class ModelCredential(ModelError):
     default_fix = "An admin must replace the key."
+
+
+class NoCredit(ModelCredential):
+    default_fix = "An admin must look at the billing of the provider account."
 
 
 class ModelRefused(ModelError):

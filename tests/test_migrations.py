@@ -10,10 +10,11 @@ from sqlalchemy import text
 
 from app.db import Database, migrate
 from app.db.migrate import config
-from app.db.tables import ConnectorRow
+from app.db.tables import ConnectorRow, ModelRow
 from tests.servers.postgres import postgres
 
 BEFORE = "9904741eafe2"
+BEFORE_TICKS = "25cb56a9cebd"
 NOW = "2026-11-01 12:00:00"
 
 
@@ -65,3 +66,34 @@ def test_an_upgrade_on_sqlite_keeps_connectors_and_documents(tmp_path: Path) -> 
 def test_an_upgrade_on_postgresql_keeps_connectors_and_documents() -> None:
     with postgres() as url:
         check(url)
+
+
+def check_models(url: str) -> None:
+    """A model that an admin added before the tick existed was reached wherever it was, and goes on being reached."""
+    database = Database(url)
+    command.upgrade(config(database), BEFORE_TICKS)
+    with database.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO model (id, provider, model_name, label, base_url, context_tokens, clearance, price_in,"
+                " price_out, modalities, added_by, added_at) VALUES ('compatible/m', 'compatible', 'm', 'M',"
+                " 'http://10.0.0.5/v1', 8000, 1, 0, 0, 'text', 'root', :now)"
+            ),
+            {"now": NOW},
+        )
+    migrate(database)
+    with database.read() as session:
+        row = session.get(ModelRow, "compatible/m")
+        assert row is not None
+        assert row.inside
+    database.close()
+
+
+def test_an_upgrade_on_sqlite_keeps_models_reached_where_they_are(tmp_path: Path) -> None:
+    check_models(f"sqlite:///{tmp_path / 'old.sqlite'}")
+
+
+@pytest.mark.timeout(120)
+def test_an_upgrade_on_postgresql_keeps_models_reached_where_they_are() -> None:
+    with postgres() as url:
+        check_models(url)

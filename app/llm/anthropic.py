@@ -9,14 +9,18 @@ from typing import Any
 
 import anthropic
 from anthropic import omit
+from anthropic._vendor.httpx_aiohttp import AiohttpTransport
 
 from app.domain import ChatMessage, ModelCall, ModelChunk, ModelDone, Prompt, TextDelta, Usage
 from app.errors import ModelError
 from app.llm import faults, transport
 from app.llm.faults import Reply
+from app.llm.guard import Guard
 from app.llm.model import Continues, estimated, messages
+from app.llm.reach import Directory
 
 ANTHROPIC_URL = "https://api.anthropic.com"
+_VERSION = {"anthropic-version": "2023-06-01"}
 _CHECK = Prompt((ChatMessage("user", "Answer with the word ok."),), "check", "v1", "")
 _CHECK_TOKENS = 16
 # Models before 4.6 speak on from an assistant message that comes last; later ones answer 400 to it.
@@ -25,7 +29,8 @@ _CUT = {"max_tokens", "model_context_window_exceeded"}
 
 
 class AnthropicModel:
-    """One model of the messages API. No temperature is sent: newer models refuse it."""
+    """One model of the messages API. No temperature is sent: newer models refuse it. `guard` judges connections to an address
+    that an admin gave."""
 
     def __init__(
         self,
@@ -37,17 +42,31 @@ class AnthropicModel:
         api_key: str,
         base_url: str = "",
         read_timeout_s: float = 60.0,
+        guard: Guard | None = None,
     ) -> None:
         self.id, self.label, self.provider = id, label, provider
-        self._model = model_name
+        self.model_name = model_name
         self.continues: Continues = "prefill" if _PREFILL.match(model_name) else "instruction"
         self._secret = api_key
+        address, timeout = base_url or ANTHROPIC_URL, transport.timeouts(read_timeout_s)
+        # A redirect would take the key along to wherever it leads.
+        http = anthropic.DefaultAioHttpClient(
+            timeout=timeout,
+            follow_redirects=False,
+            transport=transport.guarded(AiohttpTransport, guard, address),
+        )
+        self.directory = Directory(
+            http,
+            f"{address.rstrip('/')}/v1/models",
+            {"X-Api-Key": api_key} if api_key else {},
+            _VERSION,
+        )
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
-            base_url=base_url or ANTHROPIC_URL,
+            base_url=address,
             max_retries=0,  # the next model in the route is the retry
-            timeout=transport.timeouts(read_timeout_s),
-            http_client=anthropic.DefaultAioHttpClient(timeout=transport.timeouts(read_timeout_s)),
+            timeout=timeout,
+            http_client=http,
         )
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
@@ -87,7 +106,7 @@ class AnthropicModel:
             if m.role != "system"
         ]
         return self._client.messages.with_streaming_response.create(
-            model=self._model,
+            model=self.model_name,
             max_tokens=call.max_tokens,
             system=system or omit,
             messages=said,
@@ -140,7 +159,7 @@ class _Reading:
         if not self.ended and not self._stop:
             raise faults.broke_off(self._label)
         if not self._said:
-            raise faults.broken(self._label, f"empty answer, stop reason {self._stop[:20]}")
+            raise faults.broken(self._label, f"{faults.EMPTY}, stop reason {self._stop[:20]}")
         return ModelDone(self._counted(call), "length" if self._stop in _CUT else "stop")
 
     def _counted(self, call: ModelCall) -> Usage:

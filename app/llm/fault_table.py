@@ -27,6 +27,7 @@ from app.errors import (
     ModelRequestError,
     ModelTimeout,
     ModelUnavailable,
+    NoCredit,
 )
 
 Reader = Literal["another model", "interruption", "refusal", "the answer"]
@@ -74,8 +75,8 @@ FAULT_TABLE: tuple[Fault, ...] = (
     # The account or the request is wrong.
     Fault("bad_key", "401", ModelCredential, breaker="opens"),
     Fault("forbidden", "403", ModelCredential, breaker="opens"),
-    Fault("no_credit", "429 because the quota is used up", ModelCredential, breaker="opens"),
-    Fault("payment_required", "402", ModelCredential, breaker="opens"),
+    Fault("no_credit", "429 because the quota is used up", NoCredit, breaker="opens"),
+    Fault("payment_required", "402", NoCredit, breaker="opens"),
     Fault("unknown_model", "404", ModelRequestError),
     Fault("bad_request", "400", ModelRequestError),
     Fault("echoes_prompt", "422 that quotes the prompt", ModelRequestError),

@@ -22,6 +22,7 @@ from app.errors import (
     ModelRequestError,
     ModelTimeout,
     ModelUnavailable,
+    NoCredit,
 )
 
 _CONTEXT = re.compile(
@@ -34,6 +35,11 @@ _BILLING = re.compile(r"insufficient_quota|billing|credit balance|spend_limit", 
 _KEY = re.compile(r"\b(?:sk|pk|key|sb)[-_][\w*.-]{6,}|Bearer\s+\S+", re.IGNORECASE)
 _QUOTED = re.compile(r"(['\"`]).{40,}?\1", re.DOTALL)
 _DETAIL_CHARS = 240
+
+# What `detail` says, or begins with, of answers that cannot be used.
+CONTENT_TYPE = "content type"
+EMPTY = "empty answer"
+TRUNCATED = "truncated stream"
 
 # Types of error objects that arrive inside a stream, where no status code is left to say it.
 _TYPE_STATUS = {
@@ -65,13 +71,18 @@ class Reply:
 
 def from_reply(label: str, reply: Reply, secret: str = "") -> ModelError:
     """Which of our errors a reply is. `label` names the model for the person; `secret` is taken out of the detail."""
+    error = _from_reply(label, reply, secret)
+    error.status = reply.status
+    return error
+
+
+def _from_reply(label: str, reply: Reply, secret: str) -> ModelError:
     said = f"{reply.code} {reply.type} {reply.message}"
     status = reply.status if reply.status is not None else _status_of_type(reply)
     detail = _detail(reply, secret)
     if (_BILLING.search(said) and status in {400, 402, 403, 429}) or status == 402:
-        return ModelCredential(
+        return NoCredit(
             f"The account behind {label} has no credit left.",
-            fix="An admin must look at the billing of the provider account.",
             detail=detail,
         )
     if status == 413 or (status in {400, 422} and _CONTEXT.search(said)):
@@ -100,6 +111,12 @@ def _by_status(label: str, status: int, reply: Reply, detail: str) -> ModelError
             fix="An admin must check the model id and the base URL.",
             detail=detail,
         )
+    if 300 <= status < 400:
+        return ModelRequestError(
+            f"{label} has moved to another address.",
+            fix="An admin must enter that address: a key is not sent after it.",
+            detail=detail,
+        )
     if 400 <= status < 500 and status not in {409, 425, 499}:
         return ModelRequestError(f"{label} did not accept our request.", detail=detail)
     return ModelUnavailable(f"{label} is not available right now.", detail=detail)
@@ -115,11 +132,20 @@ def broken(label: str, what: str) -> ModelUnavailable:
 
 
 def broke_off(label: str) -> ModelUnavailable:
-    return ModelUnavailable(f"{label} broke off in mid-answer.", detail="truncated stream")
+    return ModelUnavailable(f"{label} broke off in mid-answer.", detail=TRUNCATED)
 
 
 def unreachable(label: str, detail: str) -> ModelUnavailable:
     return ModelUnavailable(f"{label} cannot be reached.", detail=detail)
+
+
+def led_inside(label: str, detail: str) -> ModelRequestError:
+    """Where a connection would have gone is for admins: it stays in `detail`."""
+    return ModelRequestError(
+        f"{label} was not asked: its address is not permitted.",
+        fix="An admin must look at its address on Models; a test there says more.",
+        detail=detail,
+    )
 
 
 def timed_out(label: str, detail: str) -> ModelTimeout:

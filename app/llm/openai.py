@@ -8,13 +8,16 @@ from typing import Any, Literal, cast
 
 import httpx2
 import openai
+from openai._vendor.httpx_aiohttp import AiohttpTransport
 from pydantic_core import to_json
 
 from app.domain import ChatMessage, Json, ModelCall, ModelChunk, ModelDone, Prompt, TextDelta, Usage
 from app.errors import ModelError
 from app.llm import faults, transport
 from app.llm.faults import Reply
+from app.llm.guard import Guard
 from app.llm.model import Continues, estimated, messages
+from app.llm.reach import Directory
 from app.llm.thinking import thinking_tokens
 
 Dialect = Literal["openai", "compatible"]
@@ -31,7 +34,7 @@ _HEADERS = {
 
 class OpenAIModel:
     """One model behind a chat completions endpoint. `dialect` is `openai` for OpenAI itself, whose newer models refuse
-    parameters that other servers need. Construction imports nothing slow but makes a TLS context (about 20 ms)."""
+    parameters that other servers need. `guard` judges connections to an address that an admin gave. Construction imports nothing slow but makes a TLS context (about 20 ms)."""
 
     continues: Continues = "instruction"
 
@@ -46,18 +49,28 @@ class OpenAIModel:
         base_url: str = "",
         dialect: Dialect = "openai",
         read_timeout_s: float = 60.0,
+        guard: Guard | None = None,
     ) -> None:
         self.id, self.label, self.provider = id, label, provider
-        self._model = model_name
+        self.model_name = model_name
         self._secret = api_key
         self._thoughts = thinking_tokens(dialect, model_name)
         self._dialect = dialect
+        address, timeout = base_url or OPENAI_URL, transport.timeouts(read_timeout_s)
+        # A redirect would take the key along to wherever it leads.
+        http = openai.DefaultAioHttpClient(
+            timeout=timeout,
+            follow_redirects=False,
+            transport=transport.guarded(AiohttpTransport, guard, address),
+        )
+        bearer = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.directory = Directory(http, f"{address.rstrip('/')}/models", bearer)
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",
-            base_url=base_url or OPENAI_URL,
+            base_url=address,
             max_retries=0,  # the next model in the route is the retry
-            timeout=transport.timeouts(read_timeout_s),
-            http_client=openai.DefaultAioHttpClient(timeout=transport.timeouts(read_timeout_s)),
+            timeout=timeout,
+            http_client=http,
         )
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
@@ -105,7 +118,7 @@ class OpenAIModel:
     def _body(self, call: ModelCall) -> Json:
         limit = call.max_tokens + self._thoughts
         body: Json = {
-            "model": self._model,
+            "model": self.model_name,
             "messages": [
                 {"role": m.role, "content": m.content} for m in messages(call, self.continues)
             ],
@@ -163,7 +176,7 @@ class _Reading:
         if not self.ended and not self._finish:
             raise faults.broke_off(self._label)
         if not self._said:
-            raise faults.broken(self._label, f"empty answer, finish reason {self._finish[:20]}")
+            raise faults.broken(self._label, f"{faults.EMPTY}, finish reason {self._finish[:20]}")
         usage = self._usage or estimated(call, "".join(self._said))
         return ModelDone(usage, "length" if self._finish == "length" else "stop")
 

@@ -204,6 +204,7 @@ class ModelAdded(EventBody):
     change: Literal["added", "removed"]
     provider: str
     base_url: str = ""
+    inside: bool = False
 
 
 class ProviderKeyChanged(EventBody):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ConfigurationError
+from app.llm.guard import Guard
 from app.llm.model import ChatModel
 from app.routing.cards import READER, ModelCard
 from app.routing.keys import Key, KeyPool, PooledModel
@@ -60,6 +61,7 @@ def _openai(card: ModelCard, settings: Settings, key: str) -> ChatModel:
         api_key=key,
         base_url=card.base_url or settings.openai_base_url,
         read_timeout_s=_read_timeout_s(settings),
+        guard=_guard(card),
     )
 
 
@@ -75,6 +77,7 @@ def _compatible(card: ModelCard, settings: Settings, key: str) -> ChatModel:
         base_url=card.base_url or settings.compatible_base_url,
         dialect="compatible",
         read_timeout_s=_read_timeout_s(settings),
+        guard=_guard(card),
     )
 
 
@@ -89,7 +92,13 @@ def _anthropic(card: ModelCard, settings: Settings, key: str) -> ChatModel:
         api_key=key,
         base_url=card.base_url or settings.anthropic_base_url,
         read_timeout_s=_read_timeout_s(settings),
+        guard=_guard(card),
     )
+
+
+def _guard(card: ModelCard) -> Guard | None:
+    """Of an address that an admin gave in the browser; whoever writes the settings looks after the machine itself."""
+    return Guard(card.inside) if card.base_url else None
 
 
 def _read_timeout_s(settings: Settings) -> float:

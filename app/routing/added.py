@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -16,20 +14,16 @@ from app.db import Database
 from app.db.tables import ModelRow, ModelSettingRow
 from app.domain import DataClass, Person, now
 from app.errors import InputError, NotFound
+from app.llm.guard import Guard, Refused, Resolve, system_resolver
 from app.records import Ledger
 from app.records.events import ModelAdded
 from app.routing.cards import UNPRICED, ModelCard
 from app.routing.prices import list_price
+from connectors.addresses import is_disguised
 
 Provider = Literal["openai", "anthropic", "compatible"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 NAME = re.compile(r"[\w][\w.:/@+-]{0,119}")
-Resolve = Callable[[str], Iterable[str]]
-
-
-def resolve(host: str) -> list[str]:
-    """Every address of a name. Raises OSError."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,9 @@ class NewModel:
 
 
 class AddedModels:
-    def __init__(self, database: Database, ledger: Ledger, resolver: Resolve = resolve) -> None:
+    def __init__(
+        self, database: Database, ledger: Ledger, resolver: Resolve = system_resolver
+    ) -> None:
         self._database = database
         self._ledger = ledger
         self._resolve = resolver
@@ -65,32 +61,8 @@ class AddedModels:
 
         Raises InputError, which names the field, for what cannot be used.
         """
-        name, url = new.model_name.strip(), new.base_url.strip().rstrip("/")
-        if new.provider not in PROVIDERS:
-            raise InputError(f"There is no provider '{new.provider}'.")
-        if not NAME.fullmatch(name):
-            raise InputError(
-                "Model id: give it as the provider writes it, such as gpt-5-mini.",
-                fix="Letters, digits and . : / @ + - _ only.",
-            )
-        if new.provider == "compatible" and not url:
-            raise InputError("Address: where is the server? For example http://gpu-1:8000/v1.")
-        if url:
-            self._check_address(url, new.inside)
-        model_id = _free_id(f"{new.provider}/{name}", set(taken))
-        price = list_price(name, new.provider)
-        row = ModelRow(
-            id=model_id,
-            provider=new.provider,
-            model_name=name,
-            label=new.label.strip() or name,
-            base_url=url,
-            context_tokens=new.context_tokens or price.context_tokens or 32_000,
-            clearance=int(new.clearance),
-            price_in=price.price_in if new.price_in is None else new.price_in,
-            price_out=price.price_out if new.price_out is None else new.price_out,
-            added_by=actor.id,
-        )
+        row = self._row(actor.id, new, set(taken))
+        model_id = row.id
         with self._database.write() as session:
             session.add(row)
             if not new.enabled:
@@ -99,6 +71,10 @@ class AddedModels:
                 session.add(off)
             self._ledger.append(session, _event(actor, row, "added"))
         return model_id
+
+    def card_of(self, new: NewModel) -> ModelCard:
+        """The card that it would have; nothing is stored. Raises InputError as `add` does."""
+        return _card(self._row("", new, set()))
 
     def remove(self, actor: Person, model_id: str) -> None:
         """With its settings; receipts keep its name. Raises NotFound for one that no admin added."""
@@ -115,8 +91,44 @@ class AddedModels:
             session.delete(row)
             self._ledger.append(session, _event(actor, row, "removed"))
 
+    def _row(self, added_by: str, new: NewModel, taken: set[str]) -> ModelRow:
+        name, url = new.model_name.strip(), new.base_url.strip().rstrip("/")
+        if new.provider not in PROVIDERS:
+            raise InputError(f"There is no provider '{new.provider}'.")
+        if not NAME.fullmatch(name):
+            raise InputError(
+                "Model id: give it as the provider writes it, such as gpt-5-mini.",
+                fix="Letters, digits and . : / @ + - _ only.",
+            )
+        if new.provider == "compatible" and not url:
+            raise InputError("Address: where is the server? For example http://gpu-1:8000/v1.")
+        if url:
+            self._check_address(url, new.inside)
+        price = list_price(name, new.provider)
+        return ModelRow(
+            id=_free_id(f"{new.provider}/{name}", taken),
+            provider=new.provider,
+            model_name=name,
+            label=new.label.strip() or name,
+            base_url=url,
+            inside=new.inside,
+            context_tokens=new.context_tokens or price.context_tokens or 32_000,
+            clearance=int(new.clearance),
+            price_in=price.price_in if new.price_in is None else new.price_in,
+            price_out=price.price_out if new.price_out is None else new.price_out,
+            added_by=added_by,
+        )
+
     def _check_address(self, url: str, inside: bool) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            possible = parts.port != 0 and not is_disguised(parts.hostname or "")
+        except ValueError:
+            possible = False
+        if not possible:
+            raise InputError(
+                "Address: its host or port cannot be.", fix="Such as http://gpu-1:8000/v1."
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError("Address: begin with http:// or https:// and a host.")
         if parts.username or parts.password:
@@ -124,24 +136,14 @@ class AddedModels:
         if parts.query or parts.fragment:
             raise InputError("Address: leave out what stands after ? or #.")
         try:
-            found = [
-                ipaddress.ip_address(a.partition("%")[0]) for a in self._resolve(parts.hostname)
-            ]
+            Guard(inside).check(parts.hostname, self._resolve(parts.hostname))
         except (OSError, UnicodeError):
             raise InputError(
                 f"Address: the name {parts.hostname} cannot be resolved from here.",
                 fix="Correct it, or ask whoever looks after your network.",
             ) from None
-        if any(one.is_link_local or one.is_multicast or one.is_unspecified for one in found):
-            raise InputError(
-                f"Address: {parts.hostname} is an address that no model answers at.",
-                fix="Link-local addresses hold machines' credentials and are always refused.",
-            )
-        if not inside and not all(one.is_global for one in found):
-            raise InputError(
-                f"Address: {parts.hostname} lies inside a private network.",
-                fix="If it is your company's own model server, tick 'Inside our network'.",
-            )
+        except Refused as refused:
+            raise InputError(f"Address: {refused.cause}", fix=refused.fix) from None
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:
@@ -169,6 +171,7 @@ def _card(row: ModelRow) -> ModelCard:
         else f"Runs at {where}. {UNPRICED}",
         modalities=tuple(row.modalities.split(",")),
         base_url=row.base_url,
+        inside=row.inside,
         added_on=row.added_at.date(),
         added=True,
         price_cached=listed.price_cached,
@@ -184,4 +187,5 @@ def _event(actor: Person, row: ModelRow, change: Literal["added", "removed"]) ->
         change=change,
         provider=row.provider,
         base_url=row.base_url,
+        inside=row.inside,
     )

@@ -41,7 +41,8 @@ class ModelCard:
     nothing else.
 
     `audience` are the groups and teams that it is kept for, empty for everyone; `per_minute` and `at_once` limit its calls in
-    each process, 0 for no limit. `base_url` and `added` belong to models that an admin added; others come from the settings.
+    each process, 0 for no limit. `base_url`, `inside` (that address may lie in the company's own network) and `added` belong to
+    models that an admin added; others come from the settings.
     """
 
     id: str
@@ -63,6 +64,7 @@ class ModelCard:
     per_minute: int = 0
     at_once: int = 0
     base_url: str = ""
+    inside: bool = False
     added_on: date | None = None
     retired_on: date | None = None
     added: bool = False

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -19,33 +18,30 @@ from app.db import Database
 from app.db.tables import ModelSettingRow
 from app.domain import DataClass, Person, Usage, now
 from app.errors import InputError, NotFound
+from app.llm.checks import Check
 from app.llm.model import ChatModel
 from app.records import Ledger
 from app.records.events import ModelChanged
 from app.routing.adapters import build_adapter, given_keys
 from app.routing.added import AddedModels, NewModel
 from app.routing.cards import ALIASES, ModelCard, built_in
+from app.routing.examination import answers, examined
 from app.routing.gate import Gate
 from app.routing.health import Health
-from app.routing.keyring import Keyring
+from app.routing.keyring import Keyring, typed
 from app.routing.keys import KeyPool
 from app.routing.limits import Limits
+from app.routing.overrides import checked, laid_over
 from app.routing.prices import cost_micro
 from app.sealing import open_sealer
 from app.settings import Settings
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
-Made = tuple[str, str, str, tuple[str, ...]]
-"""What an adapter was made of: account, model, label, stored keys. Another one is made when that changes."""
-OWN: Made = ("", "", "", ())
-NEVER = date(9999, 1, 1)
-CHANGEABLE = (
-    "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",
-    "per_minute", "at_once", "retired_on",
-)  # fmt: skip
+Made = tuple[str, str, str, bool, tuple[str, ...]]
+"""What an adapter was made of: account, model, label, tick, stored keys. Another one is made when that changes."""
+OWN: Made = ("", "", "", False, ())
 _REREAD_S = 5.0  # another process's change is seen after this long
-_DEAREST = 10_000.0  # dollars per million tokens; a larger figure is a slip of the keyboard
 
 
 class Catalogue:
@@ -107,7 +103,8 @@ class Catalogue:
     def model(self, model_id: str) -> Gate:
         """The adapter, behind the gate that checks its clearance. Importing an SDK takes up to a second: call `warm` from a thread at start."""
         card = self.card(model_id)
-        made_of = (card.account, card.model_name, card.label, self._key_ids.get(card.account, ()))
+        key_ids = self._key_ids.get(card.account, ())
+        made_of = (card.account, card.model_name, card.label, card.inside, key_ids)
         with self._lock:
             known = self._models.get(model_id)
             if known is not None and known[0] in (made_of, OWN):
@@ -146,6 +143,29 @@ class Catalogue:
         await model.check()
         self.health.succeeded(model_id)
 
+    async def examine(self, model_id: str) -> tuple[Check, ...]:
+        """Separate checks of what may stand between us and its answers; one that answers counts in its health."""
+        model = await asyncio.to_thread(self.model, model_id)
+        keys = await asyncio.to_thread(self.keyring.keys, self.card(model_id).account)
+        checks = await examined(model.inner, {key.id: key.ending for key in keys})
+        if answers(checks):
+            self.health.succeeded(model_id)
+        return checks
+
+    async def try_out(self, new: NewModel, key: str = "") -> tuple[Check, ...]:
+        """The same of a model that is not added, with the key of its form or those of its account; nothing is stored. Raises
+        InputError."""
+        card = await asyncio.to_thread(self._added.card_of, new)
+        stored = await asyncio.to_thread(self.keyring.keys, card.account)
+        keys = [typed(key)] if key.strip() else stored
+        model = await asyncio.to_thread(
+            build_adapter, card, self._settings, self._embed, keys, KeyPool()
+        )
+        try:
+            return await examined(model, {key.id: key.ending for key in keys})
+        finally:
+            await model.close()
+
     async def close(self) -> None:
         with self._lock:
             models = [*self._outdated, *(model for _, model in self._models.values())]
@@ -173,6 +193,7 @@ class Catalogue:
         per_minute: int | None = None,
         at_once: int | None = None,
         retired_on: date | None = None,
+        inside: bool | None = None,
     ) -> ModelCard:
         """Stores an admin's change (None leaves a value alone) and records it. The caller has asked Policy.administer.
 
@@ -180,26 +201,21 @@ class Catalogue:
         InputError for an impossible price, limit or audience.
         """
         self.card(model_id)
-        for price in (price_in, price_out):
-            if price is not None and not 0 <= price <= _DEAREST:
-                raise InputError("A price is between 0 and 10,000 dollars per million tokens.")
-        if any(limit is not None and limit < 0 for limit in (per_minute, at_once)):
-            raise InputError("A limit is a number of calls, or 0 for none.")
-        if context_tokens is not None and context_tokens < 1_000:
-            raise InputError("A model reads at least 1,000 tokens.")
-        asked: dict[str, Any] = {
-            "enabled": enabled,
-            "clearance": None if clearance is None else int(clearance),
-            "price_in": price_in,
-            "price_out": price_out,
-            "context_tokens": context_tokens,
-            "region": None if region is None else region.strip()[:80],
-            "audience": None if audience is None else _audience(audience),
-            "per_minute": per_minute,
-            "at_once": at_once,
-            "retired_on": retired_on,
-        }
-        changed = {name: value for name, value in asked.items() if value is not None}
+        changed = checked(
+            {
+                "enabled": enabled,
+                "clearance": clearance,
+                "price_in": price_in,
+                "price_out": price_out,
+                "context_tokens": context_tokens,
+                "region": region,
+                "audience": audience,
+                "per_minute": per_minute,
+                "at_once": at_once,
+                "retired_on": retired_on,
+                "inside": inside,
+            }
+        )
         if changed:
             self._store(actor, model_id, changed)
         return self.card(model_id)
@@ -266,30 +282,4 @@ class Catalogue:
         own = [card for cards in self._built_in.values() for card in cards]
         known = {card.id for card in own}
         cards = [*own, *(card for card in self._added.cards() if card.id not in known)]
-        return {card.id: _changed(card, rows.get(card.id)) for card in cards}
-
-
-def _changed(card: ModelCard, row: ModelSettingRow | None) -> ModelCard:
-    """The card with what an admin said about it."""
-    if row is None:
-        return card
-    said = {name: getattr(row, name) for name in CHANGEABLE}
-    kept: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    if "clearance" in kept:
-        kept["clearance"] = DataClass(kept["clearance"])
-    if "audience" in kept:
-        kept["audience"] = tuple(kept["audience"])
-    priced = card.repriced(kept.pop("price_in", None), kept.pop("price_out", None))
-    return replace(priced, **kept)
-
-
-def _audience(names: Sequence[str]) -> list[str]:
-    """Raises InputError for what is neither a group nor a team."""
-    for name in names:
-        kind, _, rest = name.partition(":")
-        if kind not in ("group", "team") or not rest:
-            raise InputError(
-                f"'{name}' is neither a group nor a team.",
-                fix="Write group:idp/finance or team:Sales.",
-            )
-    return list(dict.fromkeys(names))
+        return {card.id: laid_over(card, rows.get(card.id)) for card in cards}

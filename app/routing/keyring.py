@@ -86,11 +86,7 @@ class Keyring:
 
     def add(self, actor: Person, account: str, secret: str) -> str:
         """Stores a key and returns its id. Raises InputError."""
-        secret = secret.strip()
-        if not SHORTEST <= len(secret) <= LONGEST or not secret.isprintable() or " " in secret:
-            raise InputError(
-                "That does not look like a key.", fix="Paste the key alone, without spaces."
-            )
+        secret = typed(secret).secret
         key_id = new_id("pkey")
         sealed = self._sealer.seal(secret, key_id, PLACE)
         with self._database.write() as session:
@@ -115,6 +111,16 @@ class Keyring:
                 raise NotFound("There is no such key.", fix="Reload the page.")
             session.delete(row)
             self._ledger.append(session, _event(actor, row.account, key_id, "removed"))
+
+
+def typed(secret: str) -> Key:
+    """A key as somebody typed it. Raises InputError for what is none."""
+    secret = secret.strip()
+    if not SHORTEST <= len(secret) <= LONGEST or not secret.isprintable() or " " in secret:
+        raise InputError(
+            "That does not look like a key.", fix="Paste the key alone, without spaces."
+        )
+    return Key("typed", secret, ending(secret))
 
 
 def ending(secret: str) -> str:

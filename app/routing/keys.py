@@ -107,7 +107,7 @@ class PooledModel:
 
     def __init__(self, models: dict[str, ChatModel], pool: KeyPool) -> None:
         """`models` are the same model by the id of the key that each uses, at least one."""
-        self._models = models
+        self.models = models
         self._pool = pool
         self._any = next(iter(models.values()))
 
@@ -128,12 +128,12 @@ class PooledModel:
         return self._any.continues
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
-        left, last = list(self._models), None
+        left, last = list(self.models), None
         while (key := self._pool.take(left)) is not None:
             left.remove(key)
             said = False
             try:
-                async with aclosing(self._models[key].stream(call)) as chunks:
+                async with aclosing(self.models[key].stream(call)) as chunks:
                     async for chunk in chunks:
                         said = True
                         yield chunk
@@ -151,24 +151,31 @@ class PooledModel:
         """Asks with every key, so that one that was set aside is tried again. Raises the last error when none works."""
         failed: ModelError | None = None
         works = False
-        for key, model in self._models.items():
+        for key, model in self.models.items():
             try:
                 await model.check()
             except ModelError as error:
-                self._pool.failed(key, error)
+                self.judge(key, error)
                 failed = error
             else:
-                self._pool.well(key)
+                self.judge(key, None)
                 works = True
         if failed is not None and not works:
             raise failed
 
+    def judge(self, key: str, error: ModelError | None) -> None:
+        """What became of a request with this key counts, though it was made past the pool."""
+        if error is None:
+            self._pool.well(key)
+        else:
+            self._pool.failed(key, error)
+
     async def close(self) -> None:
-        for model in self._models.values():
+        for model in self.models.values():
             await model.close()
 
     def _none_ready(self) -> ModelError:
-        keys = list(self._models)
+        keys = list(self.models)
         if all(self._pool.health(key).state == "set aside" for key in keys):
             return ModelCredential(f"{self.label} refused all our keys.")
         return ModelRateLimited(

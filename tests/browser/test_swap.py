@@ -66,7 +66,7 @@ def add_model(page: Page, url: str) -> None:
     form.get_by_label("Key", exact=True).and_(form.locator("input")).fill("sk-newcomer-0001")
     form.get_by_role("button", name="Add and test").click()
     expect(page.get_by_text("lies inside a private network")).to_be_visible()
-    form.get_by_text("Inside our network", exact=True).click()
+    form.get_by_text("This address is in our own network", exact=True).click()
     form.get_by_role("button", name="Add and test").click()
     row = page.locator(".sb-table tr", has_text="OpenAI newcomer")
     expect(row).to_contain_text("answers")

@@ -26,7 +26,7 @@ from tests.routing.conftest import card
 from tests.servers.certificates import self_signed
 from tests.servers.model_server import FAULTS, PIECES, ModelServer, model_server
 
-WELL = {"ok", "late", "no_usage", "length", "crumbs", "goes_on"}
+WELL = {"ok", "late", "no_usage", "length", "crumbs", "paced", "goes_on"}
 QUICK_S, LONG_S = 0.3, 30.0
 STATES = {
     "counts": ("failing", 1),

@@ -13,13 +13,21 @@ from app.access.policy import Policy
 from app.db import Database
 from app.db.tables import ProviderKeyRow
 from app.domain import DataClass, Person, now
-from app.errors import InputError, ModelBusy, ModelCredential, ModelRateLimited, NotFound
+from app.errors import (
+    InputError,
+    ModelBusy,
+    ModelCredential,
+    ModelRateLimited,
+    ModelRequestError,
+    NotFound,
+)
+from app.llm.checks import Outcome
 from app.records import Ledger
 from app.routing import Catalogue, choose
 from app.routing.added import AddedModels, NewModel
-from app.routing.catalogue import NEVER
 from app.routing.keys import ASIDE_S, Key, KeyPool, PooledModel
 from app.routing.limits import MINUTE_S, Limits
+from app.routing.overrides import NEVER
 from app.settings import Settings
 from tests.conftest import MakePerson
 from tests.llm.conftest import answer, call
@@ -141,6 +149,45 @@ async def test_a_key_over_its_limit_rests_as_long_as_it_was_told(
     await models.close()
 
 
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_test_names_each_key_that_works_and_each_that_does_not(
+    wire: str, server: ModelServer, models: Catalogue, root: Person
+) -> None:
+    model_id = models.add_model(root, new(server, wire), REVOKED)
+    account = models.card(model_id).account
+    models.add_key(root, account, GOOD)
+    by_key(server, cccc="bad_key")
+    checks = {check.name: check.outcome for check in await models.examine(model_id)}
+    assert checks == {
+        "Address reachable": Outcome.PASSED,
+        "Key …cccc accepted": Outcome.FAILED,
+        "Key …aaaa accepted": Outcome.PASSED,
+        "Model known": Outcome.PASSED,
+        "Answers": Outcome.PASSED,
+    }
+    states = [models.pool.health(key.id).state for key in models.keyring.keys(account)]
+    assert states == ["set aside", "ready"]
+    assert models.health.of(model_id).state == "healthy"
+    await models.close()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_form_is_tested_with_its_key_or_those_of_its_account_and_nothing_is_kept(
+    wire: str, server: ModelServer, models: Catalogue, root: Person
+) -> None:
+    await models.try_out(new(server, wire), GOOD)
+    assert server.keys_seen == [GOOD]
+    assert [card.id for card in models.cards() if card.added] == []
+    added = models.add_model(root, new(server, wire), OTHER)
+    checks = await models.try_out(new(server, wire))
+    assert server.keys_seen == [GOOD, OTHER]
+    assert all(check.passed for check in checks)
+    assert len(models.keyring.stored(models.card(added).account)) == 1
+    with pytest.raises(InputError):
+        await models.try_out(NewModel("compatible", "x", base_url="ftp://gpu-1"), GOOD)
+    await server.hung_up()
+
+
 async def test_all_keys_refused_is_the_keys_fault_and_a_test_call_tries_them_again(
     server: ModelServer, models: Catalogue, root: Person
 ) -> None:
@@ -214,6 +261,9 @@ async def test_a_pool_of_one_says_what_its_model_says(server: ModelServer) -> No
         ("http://10.1.2.3/v1", False, "private network"),
         ("http://127.0.0.1/v1", False, "private network"),
         ("http://169.254.169.254/v1", True, "no model answers"),
+        ("http://0177.0.0.1/v1", True, "cannot be"),
+        ("http://gpu-1:99999/v1", True, "cannot be"),
+        ("http://[::1/v1", True, "cannot be"),
         ("http://nowhere.invalid/v1", True, "cannot be resolved"),
     ],
 )
@@ -226,6 +276,34 @@ def test_an_address_that_cannot_be_is_told_with_the_way_out(
     assert told in f"{caught.value.message} {caught.value.fix}"
     assert "secret" not in caught.value.message
     assert len(models.cards()) == before
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_the_tick_is_asked_at_each_connection_and_recorded(
+    wire: str, server: ModelServer, models: Catalogue, root: Person, ledger: Ledger
+) -> None:
+    model_id = models.add_model(root, new(server, wire), GOOD)
+    assert models.card(model_id).inside
+    models.change(root, model_id, inside=False)
+    with pytest.raises(ModelRequestError, match="address is not permitted"):
+        await answer(models.model(model_id))
+    (address, *_) = await models.examine(model_id)
+    assert (address.outcome, server.connections_made) == (Outcome.FAILED, 0)
+    assert "This address is in our own network" in address.fix
+    models.change(root, model_id, inside=True)
+    assert (await answer(models.model(model_id)))[0] == "".join(PIECES)
+    log = "".join(ledger.export())
+    assert '"change": {"inside": false}' in log or '"inside":false' in log
+    await models.close()
+
+
+async def test_an_address_of_the_settings_needs_no_tick(
+    server: ModelServer, settings: Settings, database: Database, ledger: Ledger
+) -> None:
+    given = {"compatible_base_url": server.openai_url, "compatible_models": ("ok",)}
+    catalogue = Catalogue(settings.model_copy(update=given), database, ledger)
+    assert (await answer(catalogue.model("compatible/ok")))[0] == "".join(PIECES)
+    await catalogue.close()
 
 
 def test_one_private_address_among_several_spoils_the_name(

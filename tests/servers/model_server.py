@@ -1,7 +1,7 @@
 """A real HTTP server that speaks the OpenAI and the Anthropic wire formats, well and badly.
 
 The model id of a request picks what happens: `ok`, or a name from `FAULTS`. It listens on 127.0.0.1 in the loop that
-started it; `requests` keeps every body, `hung_up` waits for clients to go.
+started it; `requests` keeps every body; `lists` makes it name models; `hung_up` waits for clients to go.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import count
 from socket import SO_LINGER, SOL_SOCKET
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import unquote
 
 PIECES = ("Trains ", "first, ", "then planes [1].")
 PROMPT_TOKENS, COMPLETION_TOKENS = 21, 7
@@ -111,6 +112,17 @@ async def ok(x: Exchange) -> None:
     await x.start_message()
     for piece in PIECES:
         await x.text(piece)
+    await x.finish("stop", "end_turn")
+    await x.end()
+
+
+async def paced(x: Exchange) -> None:
+    """A whole answer whose pieces are far enough apart to be read one by one."""
+    await x.begin()
+    await x.start_message()
+    for piece in PIECES:
+        await x.text(piece)
+        await x.pause()
     await x.finish("stop", "end_turn")
     await x.end()
 
@@ -353,6 +365,7 @@ FAULTS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "no_usage": no_usage,
     "length": length,
     "crumbs": crumbs,
+    "paced": paced,
     "goes_on": goes_on,
     "late": late,
     "refusal": refusal,
@@ -421,6 +434,12 @@ class ModelServer:
     behaves_with: Callable[[dict[str, Any], str], str] | None = None
     """The same, by body and key."""
     keys_seen: list[str] = field(default_factory=list)
+    lists: list[str] | None = None
+    """The ids in its list of models; None for a server without a list."""
+    list_key: str = ""
+    """The key that its list wants; empty where it is open to everybody."""
+    looks: list[tuple[str, str]] = field(default_factory=list)
+    """Path and key of each look at the list."""
 
     @property
     def openai_url(self) -> str:
@@ -437,10 +456,14 @@ class ModelServer:
         self.connections_made += 1
         try:
             while not writer.is_closing() and (request := await _read(reader)) is not None:
-                path, headers, body = request
-                self.requests.append(body)
+                method, path, headers, body = request
                 bearer = headers.get("authorization", "").removeprefix("Bearer ")
                 key = bearer or headers.get("x-api-key", "")
+                if method == "GET":
+                    self.looks.append((path, key))
+                    await self._list(Exchange(writer, "x-api-key" not in headers, {}, key), path)
+                    continue
+                self.requests.append(body)
                 self.keys_seen.append(key)
                 exchange = Exchange(writer, "completions" in path, body, key)
                 await self._answer(exchange, reader)
@@ -449,6 +472,18 @@ class ModelServer:
         finally:
             self.open_connections -= 1
             writer.close()
+
+    async def _list(self, x: Exchange, path: str) -> None:
+        name = unquote(path.partition("?")[0].partition("/models")[2].strip("/"))
+        if self.list_key and x.key != self.list_key:
+            await x.error(401, _error("authentication_error", "Invalid key"))
+        elif self.lists is None or (name and name not in self.lists):
+            await x.error(404, _error("not_found_error", "Nothing here"))
+        elif name:
+            await x.page(200, "application/json", json.dumps({"id": name}))
+        else:
+            data = [{"id": one} for one in self.lists]
+            await x.page(200, "application/json", json.dumps({"data": data}))
 
     def _fault(self, exchange: Exchange) -> str:
         if self.behaves_with is not None:
@@ -478,7 +513,7 @@ async def _until_gone(reader: asyncio.StreamReader) -> None:
 
 async def _read(
     reader: asyncio.StreamReader,
-) -> tuple[str, dict[str, str], dict[str, Any]] | None:
+) -> tuple[str, str, dict[str, str], dict[str, Any]] | None:
     try:
         first_byte = await reader.readexactly(1)
         if first_byte == b"\x16":  # a TLS handshake, which a server without TLS does not wait out
@@ -491,7 +526,8 @@ async def _read(
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
     }
     body = await reader.readexactly(int(headers.get("content-length") or 0))
-    return first.split()[1], headers, json.loads(body or b'{"model": "unknown_model"}')
+    method, path = first.split()[:2]
+    return method, path, headers, json.loads(body or b'{"model": "unknown_model"}')
 
 
 @asynccontextmanager

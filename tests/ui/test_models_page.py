@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.routing import ModelCard
 from app.routing.added import NewModel
-from app.routing.catalogue import NEVER
+from app.routing.overrides import NEVER
 from tests.browser.desk import scripted_model
 from tests.ui.conftest import Desk, OpenPage, html, press
 
@@ -29,14 +30,16 @@ def added(desk: Desk) -> list[ModelCard]:
     return [card for card in desk.services.catalogue.cards() if card.added]
 
 
-def fill(test: AppTest, *, url: str, key: str = KEY) -> AppTest:
+def fill(
+    test: AppTest, *, url: str, key: str = KEY, inside: bool = True, button: str = "Add and test"
+) -> AppTest:
     form = next(e for e in test.expander if e.label == "Add a model")
     form.selectbox[0].set_value("compatible")
     wanted = {"Model id": "newcomer", "What people see": "Newcomer", "Address": url, "Key": key}
     for box in form.text_input:
         box.set_value(wanted[box.label])
-    form.checkbox[0].set_value(True)
-    return press(test, "Add and test")
+    form.checkbox[0].set_value(inside)
+    return press(test, button)
 
 
 def more(test: AppTest, button: str) -> AppTest:
@@ -81,9 +84,59 @@ def test_a_model_that_does_not_answer_is_added_switched_off(
     desk: Desk, open_page: OpenPage
 ) -> None:
     page = html(fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1"))
-    assert "cannot be reached" in page
+    assert "Address reachable: failed.</b> Nobody listens at 127.0.0.1:9." in page
+    assert "Answers: could not be told.</b> The address was not reached." in page
+    assert "admin" not in "".join(re.findall(r'class="sb-note".*?</div></div>', page)).lower()
     assert "Its price is unknown" in page
     assert [card.enabled for card in added(desk)] == [False]
+
+
+def test_a_model_is_tested_before_anything_is_stored(
+    desk: Desk, open_page: OpenPage, tmp_path: Path
+) -> None:
+    with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"newcomer": "ok"}) as url:
+        test = fill(open_page("Noor", "admin_models"), url=url, button="Test only")
+    page = html(test)
+    for name in ("Address reachable", "Key accepted", "Model known", "Answers"):
+        assert f"{name}: passed.</b>" in page
+    assert added(desk) == []
+    account = f"compatible {url}"
+    assert desk.services.catalogue.keyring.stored(account) == []
+    assert next(box for box in test.text_input if box.label == "Model id").value == "newcomer"
+    page = html(fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1", key="a b"))
+    assert "That does not look like a key." in page
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_model_of_the_catalogue_is_tested(open_page: OpenPage, tmp_path: Path) -> None:
+    with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"newcomer": "one two three"}) as url:
+        fill(open_page("Noor", "admin_models"), url=url)
+        page = html(more(open_page("Noor", "admin_models"), "Test"))
+    assert "Key accepted: passed.</b>" in page
+    assert "Answers: passed.</b> First words after" in page
+    page = html(more(open_page("Noor", "admin_models"), "Test"))
+    assert "Address reachable: failed.</b> Nobody listens at" in page
+
+
+def test_an_address_in_the_network_wants_the_tick_also_later(
+    desk: Desk, open_page: OpenPage, tmp_path: Path
+) -> None:
+    with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"newcomer": "ok"}) as url:
+        test = open_page("Noor", "admin_models")
+        page = html(fill(test, url=url, inside=False))
+        assert "lies inside a private network" in page
+        assert "tick “This address is in our own network”" in page
+        assert added(desk) == []
+        fill(open_page("Noor", "admin_models"), url=url)
+        test = open_page("Noor", "admin_models")
+        form = next(e for e in test.expander if e.label == "Change Newcomer")
+        assert form.checkbox[0].value is True
+        form.checkbox[0].set_value(False)
+        more(test, "Save")
+        page = html(more(open_page("Noor", "admin_models"), "Test"))
+    assert added(desk)[0].inside is False
+    assert "Address reachable: failed.</b> 127.0.0.1 lies inside a private network." in page
+    assert "Nothing was sent." in page
 
 
 def test_what_cannot_be_used_is_said_and_nothing_is_added(desk: Desk, open_page: OpenPage) -> None:

@@ -21,6 +21,9 @@ class ModelRow(SQLModel, table=True):
     model_name: str
     label: str
     base_url: str = ""
+    inside: bool = Field(
+        default=False, description="Its address may lie in the company's own network."
+    )
     context_tokens: int
     clearance: int
     price_in: float = Field(description="US dollars per million tokens.")

@@ -72,6 +72,8 @@ class ModelSettingRow(SQLModel, table=True):
     per_minute: int | None = None
     at_once: int | None = None
     retired_on: date | None = None
+    inside: bool | None = None
+    free: bool | None = Field(default=None, description="An admin says that it costs nothing.")
     version: int = 1
     changed_by: str = ""
     changed_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)

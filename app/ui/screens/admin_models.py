@@ -1,22 +1,22 @@
-"""Models: which there are, how they are doing, what they may be sent and cost; a test call; switching one on or off."""
+"""Models: which there are, how they are doing, what they may be sent and cost; testing one; switching one on or off."""
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 import streamlit as st
 
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
+from app.llm.guard import TICK
 from app.routing import ModelCard, ModelHealth
 from app.ui import identity
-from app.ui.widgets import model_add, model_more, page
+from app.ui.widgets import model_add, model_checks, model_more, page
 from app.ui.widgets.administration import permitted
 from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import count, milliseconds, text
 from app.wiring import Services
 
-TEST_TIMEOUT_S = 30.0
 HEALTH = {
     "healthy": ("green", "answers"),
     "unknown": ("grey", "not asked yet"),
@@ -99,67 +99,47 @@ def _one(services: Services, person: Person, card: ModelCard) -> None:
             said = f"{count(health.failed, 'failure')} in the last {count(health.calls, 'call')}."
             page.note(_state(card, health)[0], said, _more(health))
         with st.form(f"model_{card.id}", border=False):
-            enabled = st.toggle("May answer", value=card.enabled)
-            clearance = st.selectbox(
-                "May be sent documents up to",
-                list(DataClass),
-                index=int(card.clearance),
-                format_func=lambda level: DataClass(level).label,
-                width=260,
-            )
-            with st.container(horizontal=True):
-                price_in = st.number_input(
-                    "US dollars per million tokens in",
-                    value=card.price_in,
-                    min_value=0.0,
-                    format="%.3f",
-                    width=260,
-                )
-                price_out = st.number_input(
-                    "US dollars per million tokens out",
-                    value=card.price_out,
-                    min_value=0.0,
-                    format="%.3f",
-                    width=260,
-                )
+            entered = _entered(card)
             with st.container(horizontal=True):
                 saved = st.form_submit_button("Save", type="primary")
-                tested = st.form_submit_button("Test call")
+                tested = st.form_submit_button("Test")
         if saved:
-            _save(
-                services,
-                person,
-                card,
-                enabled,
-                card.clearance if clearance is None else clearance,
-                price_in,
-                price_out,
-            )
+            _save(services, person, card, entered)
         if tested:
             _test(services, person, card)
         model_more.draw(services, person, card)
 
 
-def _save(
-    services: Services,
-    person: Person,
-    card: ModelCard,
-    enabled: bool,
-    clearance: DataClass,
-    price_in: float,
-    price_out: float,
-) -> None:
+def _entered(card: ModelCard) -> dict[str, Any]:
+    """What stands in the form, by the names of the card."""
+    entered: dict[str, Any] = {"enabled": st.toggle("May answer", value=card.enabled)}
+    clearance = st.selectbox(
+        "May be sent documents up to",
+        list(DataClass),
+        index=int(card.clearance),
+        format_func=lambda level: DataClass(level).label,
+        width=260,
+    )
+    entered["clearance"] = card.clearance if clearance is None else clearance
+    with st.container(horizontal=True):
+        for name, label in (
+            ("price_in", "US dollars per million tokens in"),
+            ("price_out", "US dollars per million tokens out"),
+        ):
+            entered[name] = st.number_input(
+                label, value=float(getattr(card, name)), min_value=0.0, format="%.3f", width=260
+            )
+    if card.base_url:
+        entered["inside"] = st.checkbox(TICK, value=card.inside, help=card.base_url)
+    return entered
+
+
+def _save(services: Services, person: Person, card: ModelCard, entered: dict[str, Any]) -> None:
     """Only what differs is stored, so that a later catalogue's prices reach what nobody changed."""
+    changed = {name: value for name, value in entered.items() if value != getattr(card, name)}
     try:
         permitted(services, person, "models")
-        services.catalogue.change(
-            person,
-            card.id,
-            enabled=enabled if enabled != card.enabled else None,
-            clearance=clearance if clearance != card.clearance else None,
-            price_in=price_in if price_in != card.price_in else None,
-            price_out=price_out if price_out != card.price_out else None,
-        )
+        services.catalogue.change(person, card.id, **changed)
     except SwitchboardError as error:
         page.trouble(error)
     else:
@@ -169,13 +149,10 @@ def _save(
 
 
 def _test(services: Services, person: Person, card: ModelCard) -> None:
-    started = time.perf_counter()
     try:
         permitted(services, person, "models")
-        with st.spinner("Asking it for one word…"):
-            services.turns.on_loop(services.catalogue.check(card.id), TEST_TIMEOUT_S)
+        checks = model_checks.run(services, services.catalogue.examine(card.id))
     except SwitchboardError as error:
         page.trouble(error)
     else:
-        took = milliseconds((time.perf_counter() - started) * 1000)
-        page.note("green", "It answered.", f"A test call took {took}.")
+        model_checks.show(checks)

@@ -1,4 +1,4 @@
-"""Adding a model in the browser: what and where it is, its key, and a test before it may answer."""
+"""Adding a model in the browser: what and where it is, its key, and checks before it may answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import streamlit as st
 
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
+from app.llm.guard import TICK
 from app.routing.added import PROVIDERS, NewModel, Provider
-from app.ui.widgets import page
+from app.routing.examination import answers
+from app.ui.widgets import model_checks, page
 from app.ui.widgets.administration import permitted
 from app.wiring import Services
 
-TEST_TIMEOUT_S = 30.0
 ADDED = "models_added"
+FAILED = "model_checks"
 NAMES: dict[str, str] = {
     "openai": "OpenAI",
     "anthropic": "Anthropic",
@@ -23,9 +25,16 @@ NAMES: dict[str, str] = {
 def draw(services: Services, person: Person) -> None:
     """What was entered stays when it is refused; once a model is added an empty form takes its place, so that no key lingers."""
     form = f"add_model_{st.session_state.get(ADDED, 0)}"
-    with st.expander("Add a model", icon=":material/add:"), st.form(form, border=False):
-        new, key = _fields(form)
-        if st.form_submit_button("Add and test", type="primary") and new is not None:
+    model_checks.show(st.session_state.pop(FAILED, ()))
+    with st.expander("Add a model", icon=":material/add:"):
+        with st.form(form, border=False):
+            new, key = _fields(form)
+            with st.container(horizontal=True):
+                added = st.form_submit_button("Add and test", type="primary")
+                tested = st.form_submit_button("Test only", help="Nothing is stored.")
+        if tested and new is not None:
+            _test(services, person, new, key)
+        if added and new is not None:
             _add(services, person, new, key)
 
 
@@ -44,7 +53,8 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
         help="The address that the server's API begins with.",
     )
     inside = st.checkbox(
-        "Inside our network", help="Addresses of private networks are refused without this."
+        TICK,
+        help="For your own model server: an address in a private network is refused without this.",
     )
     key = st.text_input(
         "Key",
@@ -91,8 +101,20 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
     )
 
 
+def _test(services: Services, person: Person, new: NewModel, key: str) -> None:
+    try:
+        permitted(
+            services, person, "models"
+        )  # it makes this server call an address that somebody typed
+        checks = model_checks.run(services, services.catalogue.try_out(new, key))
+    except SwitchboardError as error:
+        page.trouble(error)
+    else:
+        model_checks.show(checks)
+
+
 def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
-    """Adds it switched off and asks it for one word; it may answer once it has."""
+    """Adds it switched off and tests it; it may answer once it has."""
     try:
         who = permitted(services, person, "models")
         model_id = services.catalogue.add_model(who, new, key)
@@ -101,16 +123,18 @@ def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
         return
     label = services.catalogue.card(model_id).label
     try:
-        with st.spinner("Asking it for one word…"):
-            services.turns.on_loop(services.catalogue.check(model_id), TEST_TIMEOUT_S)
+        checks = model_checks.run(services, services.catalogue.examine(model_id))
     except SwitchboardError as error:
         st.session_state["trouble"] = error
-        page.say(
-            f"{label} is added, but off: its test failed. Give it another key below and test again, or remove it and add it anew."
-        )
-    else:
+        checks = ()
+    if answers(checks):
         services.catalogue.change(who, model_id, enabled=True)
         page.say(f"{label} is added, has answered, and may be used.")
+    else:
+        st.session_state[FAILED] = checks
+        page.say(
+            f"{label} is added, but off: it has not answered. Give it another key below and test again, or remove it and add it anew."
+        )
     st.session_state[ADDED] = st.session_state.get(ADDED, 0) + 1
     st.session_state.pop("model_choices", None)
     st.rerun()

@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.domain import Person, now
 from app.routing import ModelCard
-from app.routing.catalogue import NEVER
+from app.routing.overrides import NEVER
 from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import text
 from app.wiring import Services
