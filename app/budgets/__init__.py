@@ -5,7 +5,7 @@
 """
 
 from app.budgets.book import BudgetBook
-from app.budgets.budget import EACH, Budget, Spender, Standing, SumKey
+from app.budgets.budget import EACH, Budget, Spender, Standing, SumKey, applying
 from app.budgets.budgets import Budgets
 from app.budgets.reservations import Estimate, Reservations
 from app.budgets.sweep import Sweep
@@ -26,5 +26,6 @@ __all__ = [
     "TeamBudgets",
     "TeamStandings",
     "Told",
+    "applying",
     "told",
 ]

@@ -205,6 +205,7 @@ class ModelAdded(EventBody):
     provider: str
     base_url: str = ""
     inside: bool = False
+    free: bool = False
 
 
 class ProviderKeyChanged(EventBody):

@@ -17,7 +17,7 @@ from app.errors import InputError, NotFound
 from app.llm.guard import Guard, Refused, Resolve, system_resolver
 from app.records import Ledger
 from app.records.events import ModelAdded
-from app.routing.cards import UNPRICED, ModelCard
+from app.routing.cards import ModelCard
 from app.routing.prices import list_price
 from connectors.addresses import is_disguised
 
@@ -28,7 +28,8 @@ NAME = re.compile(r"[\w][\w.:/@+-]{0,119}")
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """What the form asks for. `inside` says that its address may lie in the company's own network."""
+    """What the form asks for. `inside` says that its address may lie in the company's own network, `free` that it costs
+    nothing."""
 
     provider: Provider
     model_name: str
@@ -39,6 +40,7 @@ class NewModel:
     clearance: DataClass = DataClass.INTERNAL
     price_in: float | None = None
     price_out: float | None = None
+    free: bool = False
     enabled: bool = True
 
 
@@ -65,11 +67,12 @@ class AddedModels:
         model_id = row.id
         with self._database.write() as session:
             session.add(row)
-            if not new.enabled:
-                off = ModelSettingRow(model_id=model_id, version=1, enabled=False)
-                off.changed_by, off.changed_at = actor.id, now()
-                session.add(off)
-            self._ledger.append(session, _event(actor, row, "added"))
+            if new.free or not new.enabled:
+                said = ModelSettingRow(model_id=model_id, version=1, changed_by=actor.id)
+                said.enabled, said.free = None if new.enabled else False, new.free or None
+                said.changed_at = now()
+                session.add(said)
+            self._ledger.append(session, _event(actor, row, "added", new.free))
         return model_id
 
     def card_of(self, new: NewModel) -> ModelCard:
@@ -166,9 +169,8 @@ def _card(row: ModelRow) -> ModelCard:
         price_out=listed.price_out,
         clearance=DataClass(row.clearance),
         local=False,
-        note=f"Runs at {where}."
-        if row.price_in or row.price_out
-        else f"Runs at {where}. {UNPRICED}",
+        note=f"Runs at {where}.",
+        listed=listed.known,
         modalities=tuple(row.modalities.split(",")),
         base_url=row.base_url,
         inside=row.inside,
@@ -180,7 +182,9 @@ def _card(row: ModelRow) -> ModelCard:
     return card.repriced(row.price_in, row.price_out)
 
 
-def _event(actor: Person, row: ModelRow, change: Literal["added", "removed"]) -> ModelAdded:
+def _event(
+    actor: Person, row: ModelRow, change: Literal["added", "removed"], free: bool = False
+) -> ModelAdded:
     return ModelAdded(
         actor=actor.id,
         subject=row.id,
@@ -188,4 +192,5 @@ def _event(actor: Person, row: ModelRow, change: Literal["added", "removed"]) ->
         provider=row.provider,
         base_url=row.base_url,
         inside=row.inside,
+        free=free,
     )

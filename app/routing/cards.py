@@ -30,14 +30,14 @@ ALIASES = {
 
 _HOSTED_CONTEXT = 128_000
 _COMPATIBLE_CONTEXT = 32_000
-UNPRICED = "Its price is unknown: set it here to see costs."
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model of the catalogue. `clearance` is the highest data class it may be sent; prices are US dollars per million
     tokens; `price_cached` and `price_cache_write`, of prompt tokens that the provider reads from or writes to its cache, are
-    None where they cost what others do. `grounded` says whether it may answer from passages, `needs_passages` that it can do
+    None where they cost what others do. `listed` says that a price list knows it, `free` that an admin declared that it costs
+    nothing. `grounded` says whether it may answer from passages, `needs_passages` that it can do
     nothing else.
 
     `audience` are the groups and teams that it is kept for, empty for everyone; `per_minute` and `at_once` limit its calls in
@@ -70,6 +70,13 @@ class ModelCard:
     added: bool = False
     price_cached: float | None = None
     price_cache_write: float | None = None
+    listed: bool = False
+    free: bool = False
+
+    @property
+    def price_known(self) -> bool:
+        """Nothing at all as a price counts only for a model that runs in this process, or that a list or an admin says is free."""
+        return self.local or self.free or self.listed or self.price_in > 0 or self.price_out > 0
 
     @property
     def retired(self) -> bool:
@@ -126,7 +133,8 @@ def _hosted(provider: str, name: str) -> ModelCard:
         price_out=price.price_out,
         clearance=DataClass.INTERNAL,
         local=False,
-        note="Runs at the provider." if price.known else f"Runs at the provider. {UNPRICED}",
+        note="Runs at the provider.",
+        listed=price.known,
         price_cached=price.price_cached,
         price_cache_write=price.price_cache_write,
     )
@@ -143,7 +151,7 @@ def _compatible(name: str, clearance: DataClass) -> ModelCard:
         price_out=0.0,
         clearance=clearance,
         local=False,
-        note=f"Runs at the configured OpenAI-compatible address. {UNPRICED}",
+        note="Runs at the configured OpenAI-compatible address.",
     )
 
 

@@ -194,6 +194,7 @@ class Catalogue:
         at_once: int | None = None,
         retired_on: date | None = None,
         inside: bool | None = None,
+        free: bool | None = None,
     ) -> ModelCard:
         """Stores an admin's change (None leaves a value alone) and records it. The caller has asked Policy.administer.
 
@@ -214,6 +215,7 @@ class Catalogue:
                 "at_once": at_once,
                 "retired_on": retired_on,
                 "inside": inside,
+                "free": free,
             }
         )
         if changed:

@@ -16,7 +16,7 @@ NEVER = date(9999, 1, 1)
 """A model retires never: it is restored by this date of retirement."""
 CHANGEABLE = (
     "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",
-    "per_minute", "at_once", "retired_on", "inside",
+    "per_minute", "at_once", "retired_on", "inside", "free",
 )  # fmt: skip
 _DEAREST = 10_000.0  # dollars per million tokens; a larger figure is a slip of the keyboard
 
@@ -50,7 +50,8 @@ def laid_over(card: ModelCard, row: ModelSettingRow | None) -> ModelCard:
         kept["clearance"] = DataClass(kept["clearance"])
     if "audience" in kept:
         kept["audience"] = tuple(kept["audience"])
-    priced = card.repriced(kept.pop("price_in", None), kept.pop("price_out", None))
+    prices = kept.pop("price_in", None), kept.pop("price_out", None)
+    priced = card.repriced(*((0.0, 0.0) if kept.get("free") else prices))
     return replace(priced, **kept)
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlmodel import Session
 
-from app.budgets import Budgets, Estimate, Spender, Standing, SumKey, money
+from app.budgets import Budgets, Estimate, Spender, Standing, SumKey, applying, money
 from app.domain import ModelCall, Route
 from app.errors import BudgetUsedUp, NoModel, OverBudget, SwitchboardError
 from app.records.events import BudgetBlocked
@@ -22,6 +22,9 @@ from app.routing.catalogue import Catalogue
 from app.routing.prices import at_least, at_most, cost_micro
 from app.routing.voice import Attempt
 
+UNPRICED = (
+    "its price is not known, and a budget applies; an admin can set its price or declare it free on Models"
+)
 TRIES = 3
 """How often a reservation is tried when it found no room and a look found some: somebody else's was just released."""
 
@@ -32,11 +35,13 @@ class InPool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A model that a budget had no room for. `standing` is how that budget stood, None when it changed meanwhile."""
+    """A model that a budget had no room for. `standing` is how that budget stood, None when it changed meanwhile, or when it is
+    `unpriced`, so that no budget could tell whether it has room."""
 
     label: str
     reason: str
-    standing: Standing | None
+    standing: Standing | None = None
+    unpriced: bool = False
 
 
 @dataclass
@@ -66,6 +71,8 @@ class Purse:
             return ""
         if card.id in self.refused:
             return self.refused[card.id].reason
+        if self._unpriced(card):
+            return UNPRICED
         needed = at_least(card, prompt_tokens, answer_tokens).total
         if self._standings is None:
             models = [card.id for card in self._catalogue.cards()]
@@ -93,6 +100,8 @@ class Purse:
         if self.budgets is None or not self.applies:
             return
         card = self._catalogue.card(model_id)
+        if self._unpriced(card):
+            raise OverBudget(f"{card.label}: {UNPRICED}.")
         needed = at_most(card, call)
         with self._lock:
             if self._closed:
@@ -143,6 +152,8 @@ class Purse:
         assert self.budgets is not None
         first = self.in_the_way(error)
         if first is None:
+            if all(one.unpriced for one in self.refused.values()):
+                return error
             return BudgetUsedUp("The budget has no room for an answer.", reasons=error.reasons)
         others = "".join(
             f" {attempt.label}: {attempt.error}" for attempt in self.attempts if attempt.error
@@ -177,6 +188,14 @@ class Purse:
     def _catalogue(self) -> Catalogue:
         assert self.catalogue is not None
         return self.catalogue
+
+    def _unpriced(self, card: ModelCard) -> bool:
+        """Whether what it costs is not known, and somebody keeps count of it."""
+        assert self.budgets is not None
+        if card.price_known or not applying(self.budgets.book.budgets(), self.spender, card.id):
+            return False
+        self.refused[card.id] = Refusal(card.label, UNPRICED, unpriced=True)
+        return True
 
     def _take(self, card: ModelCard, needed: Estimate) -> str | None:
         assert self.budgets is not None

@@ -95,6 +95,11 @@ def cost(turn: TurnView) -> int:
     return round(turn.receipt.cost_usd * DOLLAR)
 
 
+def answered(turn: TurnView) -> str:
+    assert turn.receipt is not None
+    return turn.receipt.model
+
+
 def reasons(turn: TurnView) -> dict[str, str]:
     assert turn.receipt is not None
     assert turn.receipt.route is not None
@@ -193,6 +198,84 @@ def test_a_fallback_over_its_budget_is_not_asked_and_said(desk: House) -> None:
     assert desk.second.calls == []
     assert "budget of the model second" in reasons(turn)["second"]
     assert {one.budget_id: one.reserved_micro for one in sums(desk).values()}.get(second, 0) == 0
+
+
+@pytest.fixture
+def unpriced(desk: House) -> Iterator[House]:
+    """The first model's price is not known."""
+    desk.services.catalogue.change(root(desk), "first", price_in=0.0, price_out=0.0)
+    yield desk
+    desk.services.catalogue.change(root(desk), "first", price_in=1.0, price_out=2.0, free=False)
+
+
+def test_a_model_whose_price_is_not_known_is_left_out_where_a_budget_applies(
+    unpriced: House,
+) -> None:
+    ann = unpriced.person("ann")
+    assert answered(unpriced.ask(ann, LYON)) == "first"
+    elsewhere = allot(unpriced, "team", "Finance", "month", 100)
+    assert answered(unpriced.ask(ann, LYON)) == "first"
+    unpriced.services.budgets.book.remove(root(unpriced), elsewhere)
+    allot(unpriced, "person", ann.id, "month", 100)
+    unpriced.first.calls.clear()
+    turn = unpriced.ask(ann, LYON)
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "second")
+    assert unpriced.first.calls == []
+    assert reasons(turn)["first"] == (
+        "its price is not known, and a budget applies; an admin can set its price or declare it "
+        "free on Models"
+    )
+    unpriced.services.catalogue.change(root(unpriced), "first", free=True)
+    turn = unpriced.ask(ann, LYON)
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "first")
+    assert cost(turn) == 0
+    unpriced.services.catalogue.change(root(unpriced), "first", free=False, price_in=0.5)
+    turn = unpriced.ask(ann, LYON)
+    assert answered(turn) == "first"
+    assert cost(turn) > 0
+
+
+def test_with_nothing_but_an_unpriced_model_the_person_is_told_why_and_no_budget_is_blamed(
+    unpriced: House,
+) -> None:
+    only(unpriced, "first")
+    allot(unpriced, "company", "", "month", 100)
+    turn = unpriced.ask(unpriced.person("ann"), LYON)
+    only(unpriced, "first", "second", "reader")
+    assert turn.status == "failed"
+    assert "First: its price is not known, and a budget applies" in turn.error
+    assert "no room" not in turn.error
+    assert unpriced.first.calls == []
+    assert [e for e in unpriced.events(turn.id) if e["type"] == "budget_blocked"] == []
+
+
+def test_the_local_reader_needs_no_price(desk: House) -> None:
+    only(desk, "reader")
+    allot(desk, "company", "", "month", 100)
+    turn = desk.ask(desk.person("ann"), LYON)
+    only(desk, "first", "second", "reader")
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "reader")
+
+
+def test_a_fallback_whose_price_was_taken_away_meanwhile_is_not_asked(desk: House) -> None:
+    allot(desk, "company", "", "month", 100)
+
+    class TakesAway(Waits):
+        async def stream(self, call: ModelCall) -> AsyncGenerator[ModelChunk, None]:
+            del call
+            desk.services.catalogue.change(root(desk), "second", price_in=0.0, price_out=0.0)
+            raise ModelUnavailable("First is down.")
+            yield
+
+    desk.services.catalogue.add(card("first", DataClass.INTERNAL), TakesAway(), "openai")
+    try:
+        turn = desk.ask(desk.person("ann"), LYON)
+    finally:
+        desk.services.catalogue.add(card("first", DataClass.INTERNAL), desk.first, "openai")
+        desk.services.catalogue.change(root(desk), "second", price_in=1.0, price_out=2.0)
+    assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "reader")
+    assert desk.second.calls == []
+    assert "its price is not known" in reasons(turn)["second"]
 
 
 class Waits:

@@ -12,6 +12,7 @@ from app.errors import ConfigurationError, InputError, ModelUnavailable, NotFoun
 from app.llm.scripted import ScriptedModel
 from app.records import Ledger
 from app.routing import Catalogue
+from app.routing.added import NewModel
 from app.routing.cards import SMOLLM2_LABEL
 from app.routing.keys import PooledModel
 from app.routing.prices import list_price
@@ -160,3 +161,43 @@ async def test_a_check_is_a_call_and_counts(
     assert catalogue.health.of("fine").state == "healthy"
     with pytest.raises(ModelUnavailable):
         await catalogue.check("down")
+
+
+def test_a_price_is_known_if_listed_set_or_declared_free_and_of_local_models(
+    tmp_path: Path, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    root = make_person("Root", role=Role.ADMIN)
+    catalogue = Catalogue(keyed(tmp_path), database, ledger)
+
+    def known(model_id: str) -> bool:
+        return catalogue.card(model_id).price_known
+
+    assert known("reader")
+    assert known("openai/gpt-5-mini")
+    assert not known("compatible/llama")
+    catalogue.change(root, "compatible/llama", price_out=0.2)
+    assert known("compatible/llama")
+    catalogue.change(root, "compatible/qwen", free=True)
+    assert known("compatible/qwen")
+    catalogue.change(root, "compatible/qwen", free=False)
+    assert not known("compatible/qwen")
+    listed = catalogue.add_model(root, NewModel("anthropic", "claude-sonnet-4-5"))
+    unheard = catalogue.add_model(root, NewModel("openai", "our-own-1"))
+    free = catalogue.add_model(root, NewModel("openai", "our-own-2", free=True))
+    off = catalogue.add_model(root, NewModel("openai", "our-own-3", enabled=False))
+    assert [known(one) for one in (listed, unheard, free, off)] == [True, False, True, False]
+    assert [catalogue.card(one).enabled for one in (unheard, free, off)] == [True, True, False]
+
+
+def test_what_is_free_costs_nothing_until_it_is_not(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    root = make_person("Root", role=Role.ADMIN)
+    catalogue = Catalogue(settings, database, ledger)
+    paid = card("paid", price_in=2.0, price_out=10.0, price_cached=0.2)
+    catalogue.add(paid, ScriptedModel("paid"), "paid")
+    used = Usage(1_000_000, 500_000, cached_tokens=500_000)
+    catalogue.change(root, "paid", price_in=4.0, free=True)
+    assert catalogue.cost("paid", used) == 0.0
+    catalogue.change(root, "paid", free=False)
+    assert catalogue.cost("paid", used) == pytest.approx(0.5 * 4 + 0.5 * 0.4 + 5.0)

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.budgets import EACH, Estimate, Spender
+from app.routing.added import NewModel
 from tests.ui.conftest import Desk, OpenPage, form_of, html, press
 
 
@@ -120,3 +121,19 @@ def spent(desk: Desk, amount_micro: int) -> None:
     held = reservations.reserve(spender, "turn_test", "model", Estimate(amount_micro, 0, 0.0))
     assert held
     reservations.settle_all({held: amount_micro})
+
+
+def test_models_that_budgets_leave_out_for_want_of_a_price_are_named(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    noor, catalogue = desk.people["Noor"], desk.services.catalogue
+    model_id = catalogue.add_model(noor, NewModel("openai", "newcomer", label="Newcomer"))
+    try:
+        assert "Newcomer" not in html(open_page("Noor", "admin_budgets"))
+        desk.services.budgets.book.allot(noor, "company", "", "month", 10)
+        page = html(open_page("Noor", "admin_budgets"))
+        assert "Left out where a budget applies:</b> Newcomer." in page
+        catalogue.change(noor, model_id, free=True)
+        assert "Newcomer" not in html(open_page("Noor", "admin_budgets"))
+    finally:
+        catalogue.remove_model(noor, model_id)

@@ -87,7 +87,7 @@ def test_a_model_that_does_not_answer_is_added_switched_off(
     assert "Address reachable: failed.</b> Nobody listens at 127.0.0.1:9." in page
     assert "Answers: could not be told.</b> The address was not reached." in page
     assert "admin" not in "".join(re.findall(r'class="sb-note".*?</div></div>', page)).lower()
-    assert "Its price is unknown" in page
+    assert "not known<small>Left out where a budget applies" in page
     assert [card.enabled for card in added(desk)] == [False]
 
 
@@ -118,6 +118,19 @@ def test_a_model_of_the_catalogue_is_tested(open_page: OpenPage, tmp_path: Path)
     assert "Address reachable: failed.</b> Nobody listens at" in page
 
 
+def test_a_model_is_declared_free(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    desk.services.catalogue.add_model(noor, NewModel("openai", "newcomer", label="Newcomer"))
+    test = open_page("Noor", "admin_models")
+    assert "not known<small>Left out where a budget applies" in html(test)
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    next(c for c in form.checkbox if c.label.startswith("Free")).set_value(True)
+    page = html(more(test, "Save"))
+    assert "not known" not in page
+    assert added(desk)[0].free
+    assert desk.events("model_changed")[-1]["change"] == {"free": True}
+
+
 def test_an_address_in_the_network_wants_the_tick_also_later(
     desk: Desk, open_page: OpenPage, tmp_path: Path
 ) -> None:
@@ -130,8 +143,9 @@ def test_an_address_in_the_network_wants_the_tick_also_later(
         fill(open_page("Noor", "admin_models"), url=url)
         test = open_page("Noor", "admin_models")
         form = next(e for e in test.expander if e.label == "Change Newcomer")
-        assert form.checkbox[0].value is True
-        form.checkbox[0].set_value(False)
+        tick = next(c for c in form.checkbox if c.label == "This address is in our own network")
+        assert tick.value is True
+        tick.set_value(False)
         more(test, "Save")
         page = html(more(open_page("Noor", "admin_models"), "Test"))
     assert added(desk)[0].inside is False

@@ -35,10 +35,22 @@ def render(services: Services, person: Person) -> None:
             "No budget is set",
             "Nothing is limited. Set one for the company to be safe from surprises.",
         )
+    _unpriced(services)
     _set(services, person, names)
     for budget in services.budgets.book.budgets():
         _one(services, person, budget, _namer(names))
     st.caption(f"Days and months begin in {services.budgets.zone}.")
+
+
+def _unpriced(services: Services) -> None:
+    cards = services.catalogue.cards() if services.budgets.book.budgets() else []
+    names = [card.label for card in cards if card.offered and not card.price_known]
+    if names:
+        page.note(
+            "amber",
+            "Left out where a budget applies:",
+            f"{', '.join(names)}. What they cost is not known: set their price on Models, or declare them free.",
+        )
 
 
 def _names(services: Services) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from app.routing import ModelCard, ModelHealth
 from app.ui import identity
 from app.ui.widgets import model_add, model_checks, model_more, page
 from app.ui.widgets.administration import permitted
+from app.ui.widgets.model_add import FREE, FREE_HELP
 from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import count, milliseconds, text
 from app.wiring import Services
@@ -76,8 +77,10 @@ def _more(health: ModelHealth) -> str:
 
 
 def _price(card: ModelCard) -> str:
+    if not card.price_known:
+        return "not known<small>Left out where a budget applies: set it, or declare it free</small>"
     if card.price_in == card.price_out == 0:
-        return "free" if card.local else "not set"
+        return "free"
     cached = [
         f"${price:,.3f} {word}"
         for price, word in (
@@ -129,6 +132,8 @@ def _entered(card: ModelCard) -> dict[str, Any]:
             entered[name] = st.number_input(
                 label, value=float(getattr(card, name)), min_value=0.0, format="%.3f", width=260
             )
+    if not card.local:
+        entered["free"] = st.checkbox(FREE, value=card.free, help=FREE_HELP)
     if card.base_url:
         entered["inside"] = st.checkbox(TICK, value=card.inside, help=card.base_url)
     return entered

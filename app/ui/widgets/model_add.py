@@ -15,6 +15,8 @@ from app.wiring import Services
 
 ADDED = "models_added"
 FAILED = "model_checks"
+FREE = "Free: its answers cost us nothing"
+FREE_HELP = "Such as a server of your own. A model whose price is not known is left out where a budget applies."
 NAMES: dict[str, str] = {
     "openai": "OpenAI",
     "anthropic": "Anthropic",
@@ -82,6 +84,7 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
             "US dollars per million tokens out", value=None, min_value=0.0, format="%.3f",
             placeholder="As listed", key=f"{form}_price_out", width=240,
         )  # fmt: skip
+    free = st.checkbox(FREE, help=FREE_HELP)
     if provider is None or clearance is None:
         return None, ""
     return (
@@ -95,6 +98,7 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
             clearance=clearance,
             price_in=price_in,
             price_out=price_out,
+            free=free,
             enabled=False,
         ),
         key,
