@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-import httpx2
-
 from app.domain import ChatMessage, ModelCall, Prompt, TextDelta
 from app.errors import (
     ContextTooLong,
@@ -31,7 +29,7 @@ from app.llm.model import ChatModel
 from app.llm.reach import Directory, Looked, why_not
 
 ADDRESS, KEY, KNOWN, ANSWERS = "Address reachable", "Key accepted", "Model known", "Answers"
-FIRST_WORD_S, SILENCE_S = 20.0, 10.0
+FIRST_WORD_S, SILENCE_S, ENOUGH_S = 20.0, 10.0, 10.0
 NAMES_SHOWN = 5
 
 _SMALL = Prompt(
@@ -141,7 +139,7 @@ async def _list(directory: Directory) -> Looked:
     """A server that has just answered and now does not has no list that could be relied on."""
     try:
         return await directory.all()
-    except (httpx2.HTTPError, OSError):
+    except Exception:
         return Looked(0)
 
 
@@ -183,6 +181,8 @@ async def _ask(model: ChatModel) -> _Said:
                 if isinstance(chunk, TextDelta):
                     said.first_s = said.first_s or said.last_s
                     said.pieces += 1
+                    if said.last_s - said.first_s > ENOUGH_S:
+                        break
     except ModelError as error:
         said.error = error
     return said
@@ -281,8 +281,8 @@ def _answers(said: _Said) -> Check:
         return Check(
             ANSWERS,
             Outcome.PASSED,
-            f"First words after {_seconds(said.first_s)}, all of it in {said.pieces} pieces "
-            f"after {_seconds(said.last_s)}.",
+            f"First words after {_seconds(said.first_s)}; {said.pieces} pieces within "
+            f"{_seconds(said.last_s)}.",
         )
     return Check(
         ANSWERS,

@@ -5,6 +5,7 @@ Adapters stream through their SDK; looking goes through the same HTTP client, so
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import ssl
@@ -63,8 +64,10 @@ class Directory:
 
     async def _look(self, url: str, with_key: bool) -> Looked:
         headers = {**self.others, **(self.key if with_key else {}), "Accept": "application/json"}
-        timeout = transport.timeouts(LOOK_S)
-        async with self.client.stream("GET", url, headers=headers, timeout=timeout) as answer:
+        async with (
+            asyncio.timeout(LOOK_S),
+            self.client.stream("GET", url, headers=headers) as answer,
+        ):
             if answer.status_code != 200:
                 return Looked(answer.status_code)
             body = b""
@@ -97,7 +100,7 @@ def why_not(error: BaseException, place: str) -> tuple[str, str]:
             return told
     if transport.timed_out(error):
         return (
-            f"{place} did not answer within {LOOK_S:.0f} seconds.",
+            f"{place} did not answer within {LOOK_S:g} seconds.",
             "Check host and port, and that no firewall lies between this machine and it.",
         )
     return (

@@ -22,9 +22,7 @@ from app.routing.catalogue import Catalogue
 from app.routing.prices import at_least, at_most, cost_micro
 from app.routing.voice import Attempt
 
-UNPRICED = (
-    "its price is not known, and a budget applies; an admin can set its price or declare it free on Models"
-)
+UNPRICED = "its price is not known, and a budget applies; an admin can set its price or declare it free on Models"
 TRIES = 3
 """How often a reservation is tried when it found no room and a look found some: somebody else's was just released."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
 import pytest
 
-from app.llm import checks
+from app.llm import checks, reach
 from app.llm.anthropic import AnthropicModel
 from app.llm.checks import ADDRESS, ANSWERS, KEY, KNOWN, Check, Outcome, examine
 from app.llm.fault_table import FAULT_TABLE
@@ -49,7 +50,7 @@ async def test_all_is_well(adapter: Adapter, server: ModelServer) -> None:
     assert server.url.removeprefix("http://") in found[ADDRESS].cause
     assert found[KNOWN].cause == "The provider lists it."
     assert "First words after" in found[ANSWERS].cause
-    assert "in 3 pieces" in found[ANSWERS].cause
+    assert "; 3 pieces within" in found[ANSWERS].cause
     assert server.looks == [("/v1/models/paced", SECRET)]
 
 
@@ -198,6 +199,33 @@ async def test_a_silent_model_does_not_hold_the_admin_up(
     assert outcomes(found) == (PASSED, PASSED, PASSED, FAILED)
     assert "0.1 s" in found[ANSWERS].cause
     await server.hung_up(but=1)
+
+
+async def test_an_endless_answer_is_listened_to_for_a_moment(
+    adapter: Adapter, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "ENOUGH_S", 0.05)
+    found = await looked(adapter("drips"))
+    assert found[ANSWERS].outcome is PASSED
+    await server.hung_up(but=1)
+
+
+async def test_a_server_that_takes_connections_and_says_nothing_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reach, "LOOK_S", 0.1)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(silent, "127.0.0.1", 0)
+    for model in wires(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"):
+        found = await looked(model)
+        assert outcomes(found) == (FAILED, UNTOLD, UNTOLD, UNTOLD)
+        assert "did not answer within 0.1 seconds" in found[ADDRESS].cause
+        await model.close()
+    listening.close()
 
 
 ENDLESS = {"silent", "never_answers", "stalls", "drips"}
