@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.budgets import BudgetBook, Spender, Standing, SumKey, money
@@ -13,8 +13,9 @@ from app.errors import NoModel
 from app.rehearsal.golden import Golden
 from app.rehearsal.judge import LONGEST
 from app.rehearsal.side import chosen, scene
-from app.routing import RouteEntry, RoutingTable
+from app.routing import ModelCard, RouteEntry, RoutingTable
 from app.routing.prices import at_least, at_most
+from app.routing.spending import UNPRICED
 from app.turn import Stages
 
 JUDGE_FRAME = 350
@@ -25,7 +26,7 @@ JUDGE_FRAME = 350
 class Estimate:
     """`most_usd` if every answer were as long as its route allows and the first choice answered: what would be held for all of
     them. `models` counts the calls by model id; `refused` the questions that a side would not answer, with the reason. `short`
-    says in a sentence which budget has no room for that much; empty when it fits."""
+    says in a sentence which budget has no room for that much, or whose price is not known; empty when it fits."""
 
     questions: int
     calls: int
@@ -64,7 +65,9 @@ def estimate(
             models[judge] += 2
             read = JUDGE_FRAME + answer_tokens
             needed[judge] += 2 * at_least(stages.catalogue.card(judge), read, LONGEST).total
-    short = _short(stages.budgets.book, Spender.of(person, entry.name), needed)
+    short = _short(
+        stages.budgets.book, Spender.of(person, entry.name), needed, stages.catalogue.card
+    )
     return Estimate(
         len(goldens),
         models.total(),
@@ -75,10 +78,17 @@ def estimate(
     )
 
 
-def _short(book: BudgetBook, spender: Spender, needed: Mapping[str, int]) -> str:
+def _short(
+    book: BudgetBook,
+    spender: Spender,
+    needed: Mapping[str, int],
+    card: Callable[[str], ModelCard],
+) -> str:
     """`needed` is in micro-dollars by model. Of several budgets that have no room, the one that begins anew last is told."""
     found, wanted = dict[SumKey, Standing](), Counter[SumKey]()
     for model, standings in book.standings(spender, needed).items():
+        if standings and not card(model).price_known:
+            return f"{card(model).label}: {UNPRICED}."
         for standing in standings:
             found[standing.sum] = standing
             wanted[standing.sum] += needed[model]

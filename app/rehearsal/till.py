@@ -102,9 +102,10 @@ class Till:
 
 
 def why(purse: Purse) -> str:
-    """Of a purse that was refused something: which budget, and when it begins anew."""
+    """Of a purse that was refused something: which budget, and when it begins anew; or whose price is not known."""
     assert purse.budgets is not None
     standing = purse.in_the_way(NoModel("There was no room."))
     if standing is None:
-        return "A budget had no room for another answer."
+        unpriced = [f"{one.label}: {one.reason}." for one in purse.refused.values() if one.unpriced]
+        return " ".join(unpriced) or "A budget had no room for another answer."
     return f"{standing.used_up()} It renews {standing.renewal(purse.budgets.zone)}."

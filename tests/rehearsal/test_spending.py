@@ -211,6 +211,27 @@ def test_a_model_without_room_is_not_rehearsed_by_way_of_another(stage: Stage) -
         assert "The budget of the model bad" in result.reasons[0]
 
 
+def test_a_model_whose_price_is_not_known_is_not_rehearsed_where_a_budget_applies(
+    stage: Stage,
+) -> None:
+    catalogue, versions = stage.house.services.catalogue, stage.house.services.versions
+    stage.golden(*questions(1))
+    draft = stage.draft("bad", "good")
+    catalogue.change(stage.noor, "bad", price_in=0.0, price_out=0.0)
+    try:
+        assert stage.rehearsals.estimate(stage.noor, draft.id).short == ""
+        allot(stage, "company", "", 10_000_000)
+        short = stage.rehearsals.estimate(stage.noor, draft.id).short
+        versions.discard(stage.noor, draft.id)
+        row = stage.rehearse("bad", "good")
+    finally:
+        catalogue.change(stage.noor, "bad", price_in=1.0, price_out=2.0)
+    (result,) = results(stage, row)
+    assert (row.status, result.verdict, result.after.answer) == ("stopped", "unpaid", "")
+    assert short.startswith("Bad: its price is not known, and a budget applies;")
+    assert short in result.reasons
+
+
 def test_a_fallback_without_room_stops_it_too(stage: Stage) -> None:
     stage.golden(*questions(1))
     allot(stage, "model", "bad", 10)
