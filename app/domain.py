@@ -90,8 +90,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """What came of asking a model which of two close intents a question is for. `said` is the intent that it named; empty when
+    it named none, or was not asked (`model` is empty then): `why` tells, and the classifier's choice stood."""
+
+    model: str
+    label: str
+    said: str
+    why: str = ""
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
-    """What a question is for. Scores are probabilities in [0, 1]; `chosen_by` says how the name came about.
+    """What a question is for. Scores are probabilities in [0, 1], the classifier's; `chosen_by` says how the name came about,
+    `opinion` what a model said where two intents were close.
 
     `version` counts what admins have published, 0 being the file alone; `corrections` is how many corrected questions the
     classifier had learned besides. (Receipts made before intents were learned hold cosine similarities of examples.)
@@ -102,9 +115,10 @@ class Intent:
     score: float
     runner_up: str
     runner_up_score: float
-    chosen_by: Literal["examples", "below threshold"] = "examples"
+    chosen_by: Literal["examples", "below threshold", "model"] = "examples"
     version: int = 0
     corrections: int = 0
+    opinion: SecondOpinion | None = None
 
 
 @dataclass(frozen=True, slots=True)

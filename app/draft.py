@@ -25,6 +25,7 @@ from app.domain import (
 )
 from app.routing import Catalogue, Fitted, form_for
 from app.routing.spending import InPool, Purse
+from app.routing.tie_break import Tie
 from app.routing.voice import Attempt
 
 
@@ -45,6 +46,7 @@ class Draft:
     prompt: Prompt | None = None
     attempts: list[Attempt] = field(default_factory=list)
     purse: Purse = field(default_factory=Purse)
+    tie: Tie | None = None
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     stages: list[Stage] = field(default_factory=list)
@@ -120,11 +122,12 @@ class Draft:
 
     def settle(self, cost: Callable[[str, Usage], float]) -> None:
         """Adds up what the attempts used and cost in dollars, estimated where they did not say."""
-        for attempt in self.attempts:
+        attempts = [*self.attempts, *(self.tie.attempts if self.tie else ())]
+        for attempt in attempts:
             attempt.usage = attempt.used()
             if attempt.usage is not None:
                 attempt.cost_usd = cost(attempt.model, attempt.usage)
-        used = [attempt.usage for attempt in self.attempts if attempt.usage is not None]
+        used = [attempt.usage for attempt in attempts if attempt.usage is not None]
         self.usage = Usage(
             sum(one.prompt_tokens for one in used),
             sum(one.completion_tokens for one in used),
@@ -132,7 +135,7 @@ class Draft:
             sum(one.cached_tokens for one in used),
             sum(one.cache_write_tokens for one in used),
         )
-        self.cost_usd = round(sum(attempt.cost_usd for attempt in self.attempts), 8)
+        self.cost_usd = round(sum(attempt.cost_usd for attempt in attempts), 8)
 
     def receipt(self) -> Receipt:
         answer = self.finished.answer if self.finished else None

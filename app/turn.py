@@ -1,6 +1,6 @@
 """One question, from asking to receipt. `answer` is the list of stages; everything else here is their bookkeeping.
 
-    classify → search → screen → choose → render → stream → cite → offer
+    classify (→ ask a model, where two intents are close) → search → screen → choose → render → stream → cite → offer
 
 The page, the API and the tests all run this function. It yields `TurnEvent`s and keeps what it learns in a `Draft`, so that
 a turn that is stopped or fails half-way still has an honest receipt.
@@ -8,19 +8,16 @@ a turn that is stopped or fails half-way still has an honest receipt.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.access.policy import Policy
-from app.access.sensitive import Restorer, Screen, Screening
-from app.actions import ActionDesk
-from app.budgets import Budgets, Spender
+from app.access.sensitive import Restorer, Screening
+from app.budgets import Spender
 from app.domain import (
     Failed,
     Finished,
@@ -41,12 +38,8 @@ from app.domain import (
 from app.draft import Draft
 from app.errors import SwitchboardError
 from app.knowledge.cite import cite
-from app.knowledge.embed import Embedder
-from app.knowledge.search import Search
 from app.outgoing import Writer, cause
-from app.prompts import PromptLibrary
 from app.routing import (
-    Catalogue,
     Choosing,
     Fitted,
     InForce,
@@ -56,37 +49,9 @@ from app.routing import (
     in_context,
 )
 from app.routing.difficulty.expectation import Expectation
-from app.routing.difficulty.learned import LearnedScores
-from app.routing.relay import Patience, relay
-from app.routing.swaps import RouteVersions
-
-Result = TypeVar("Result")
-
-
-class Pool(Protocol):
-    """Runs blocking work away from the event loop."""
-
-    def __call__(self, work: Callable[[], Result]) -> Awaitable[Result]: ...
-
-
-@dataclass(frozen=True)
-class Stages:
-    """What a turn needs of the other rooms."""
-
-    embedder: Embedder
-    intents: Callable[[], InForce]
-    versions: RouteVersions
-    difficulty: LearnedScores
-    search: Search
-    catalogue: Catalogue
-    policy: Policy
-    screen: Screen
-    prompts: PromptLibrary
-    actions: ActionDesk
-    budgets: Budgets
-    in_pool: Pool
-    before_model: Callable[[Question, Draft], None]
-    patience: Patience
+from app.routing.relay import relay
+from app.routing.tie_break import World, tied
+from app.stages import Stages
 
 
 async def answer(
@@ -97,6 +62,9 @@ async def answer(
     try:
         yield Progress("Searching what you can see")
         plan = await stages.in_pool(lambda: prepare(question, stages, draft))
+        if isinstance(plan, Reading):
+            reading = await decided(plan, stages, draft)
+            plan = await stages.in_pool(lambda: planned(question, reading, stages, draft))
         if draft.found.searched:
             yield draft.found
         yield Routed(plan.intent, plan.route, plan.label)
@@ -138,11 +106,39 @@ class Plan:
     call: ModelCall
 
 
-def prepare(question: Question, stages: Stages, draft: Draft) -> Plan:
-    """The blocking stages in one go: each way to the pool and back costs more than choosing a model does."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a question is for, by the intents as they were when it was asked."""
+
+    intents: InForce
+    intent: Intent
+    vector: NDArray[np.float32]
+
+
+def prepare(question: Question, stages: Stages, draft: Draft) -> Plan | Reading:
+    """The blocking stages in one go: each way to the pool and back costs more than choosing a model does. Only where two
+    intents are close it ends with the reading, and a model is asked (`draft.tie`) before the rest."""
     intents = stages.intents()  # once, so that the table is of the version that named the intent
     intent, vector = understand(question, intents.classifier, stages, draft)
-    table = stages.versions.table(question.person, intents.table)
+    reading = Reading(intents, intent, vector)
+    world = World(stages.catalogue, stages.policy, stages.prompts, stages.screen)
+    text, person = search_text(question), question.person
+    draft.tie = tied(text, intent, intents.table, person, world, draft.purse)
+    return reading if draft.tie is not None else planned(question, reading, stages, draft)
+
+
+async def decided(reading: Reading, stages: Stages, draft: Draft) -> Reading:
+    """With the intent that the model named; the classifier's if it named none."""
+    assert draft.tie is not None
+    draft.intent = await draft.tie.settled(stages.catalogue, stages.patience)
+    draft.stage("tie-break")
+    return replace(reading, intent=draft.intent)
+
+
+def planned(question: Question, reading: Reading, stages: Stages, draft: Draft) -> Plan:
+    """Everything after the intent and before the model, blocking."""
+    intent, vector = reading.intent, reading.vector
+    table = stages.versions.table(question.person, reading.intents.table)
     entry = table.entry(intent.name)
     draft.purse.spender = Spender.of(question.person, entry.name)
     if entry.search:

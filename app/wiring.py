@@ -35,7 +35,7 @@ from app.routing.difficulty.learned import LearnedScores
 from app.routing.relay import Patience
 from app.routing.swaps import CanaryWatch, RouteVersions
 from app.settings import Settings
-from app.turn import Stages
+from app.stages import Stages
 from app.usage import Reports, RollUps
 
 POOL_THREADS = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sqlmodel import Session, col, select
@@ -167,6 +168,8 @@ def receipt_json(session: Session, person: Person, receipt: Receipt) -> Json:
             "score": intent.score,
             "runner_up": intent.runner_up,
             "runner_up_score": intent.runner_up_score,
+            "chosen_by": intent.chosen_by,
+            "asked": intent.opinion and asdict(intent.opinion),
         },
         "model": receipt.model,
         "reason": route.reason if route else "",

@@ -17,7 +17,17 @@ from app.chat.views import offer_json, receipt_json
 from app.db import Database
 from app.db.tables import RouteOutcomeRow, TurnRow
 from app.db.types import new_id
-from app.domain import Exchange, Offer, Person, Question, Receipt, Usage, now
+from app.domain import (
+    DataClass,
+    Exchange,
+    Offer,
+    Person,
+    Prompt,
+    Question,
+    Receipt,
+    Usage,
+    now,
+)
 from app.draft import Draft
 from app.errors import InputError, NotFound
 from app.records import Ledger
@@ -29,6 +39,7 @@ from app.records.events import (
     SearchDone,
     WordsScreened,
 )
+from app.routing.voice import Attempt
 from app.usage import facts
 
 MAX_QUESTION = 20_000
@@ -146,6 +157,8 @@ class Journal:
                 runner_up_score=round(intent.runner_up_score, 4),
                 intents_version=intent.version,
                 intent_corrections=intent.corrections,
+                intent_asked=intent.opinion.model if intent.opinion else "",
+                intent_said=(intent.opinion.said or intent.opinion.why) if intent.opinion else "",
                 model=route.model,
                 reason=route.reason,
                 left_out={d.model: d.reason for d in route.decisions if not d.allowed},
@@ -319,24 +332,31 @@ def screened(question: Question, draft: Draft) -> list[WordsScreened]:
 
 def model_calls(question: Question, draft: Draft) -> list[ModelCalled]:
     """One event for each model that was asked, with what it used."""
-    prompt = draft.prompt
     calls = []
+    if (tie := draft.tie) is not None and tie.call is not None:
+        level = tie.call.data_class
+        calls += [_called(question, one, tie.call.prompt, level) for one in tie.attempts]
     for attempt in draft.attempts:
-        used = attempt.usage or Usage()
-        calls.append(
-            ModelCalled(
-                actor=question.person.id,
-                subject=question.turn_id,
-                model=attempt.model,
-                prompt=prompt.name if prompt else "",
-                prompt_version=prompt.version if prompt else "",
-                prompt_sha=prompt.sha if prompt else "",
-                data_class=draft.sent_class(attempt.model).label,
-                outcome=attempt.error or attempt.note or "answered",
-                prompt_tokens=used.prompt_tokens,
-                completion_tokens=used.completion_tokens,
-                estimated=used.estimated,
-                cost_usd=attempt.cost_usd,
-            )
-        )
+        level = draft.sent_class(attempt.model)
+        calls.append(_called(question, attempt, draft.prompt, level))
     return calls
+
+
+def _called(
+    question: Question, attempt: Attempt, prompt: Prompt | None, level: DataClass
+) -> ModelCalled:
+    used = attempt.usage or Usage()
+    return ModelCalled(
+        actor=question.person.id,
+        subject=question.turn_id,
+        model=attempt.model,
+        prompt=prompt.name if prompt else "",
+        prompt_version=prompt.version if prompt else "",
+        prompt_sha=prompt.sha if prompt else "",
+        data_class=level.label,
+        outcome=attempt.error or attempt.note or "answered",
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        estimated=used.estimated,
+        cost_usd=attempt.cost_usd,
+    )

@@ -16,7 +16,8 @@ from app.chat.live import LiveTurn
 from app.domain import Exchange, Failed, Finished, Offered, Person, Question, Stopped
 from app.draft import Draft
 from app.errors import InputError, ModelTimeout, NotFound
-from app.turn import Stages, answer, stopped
+from app.stages import Stages
+from app.turn import answer, stopped
 
 Result = TypeVar("Result")
 PERSIST_EVERY_S = 1.0

@@ -64,6 +64,8 @@ class RouteChosen(EventBody):
     runner_up_score: float
     intents_version: int = 0
     intent_corrections: int = 0
+    intent_asked: str = Field("", description="The model that was asked which of two it is.")
+    intent_said: str = Field("", description="The intent it named, or why there is none.")
     model: str
     reason: str
     left_out: dict[str, str]

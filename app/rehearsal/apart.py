@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from app.routing import Catalogue, Health
-from app.turn import Stages
+from app.stages import Stages
 
 
 class _Apart:

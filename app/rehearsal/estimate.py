@@ -16,7 +16,7 @@ from app.rehearsal.side import chosen, scene
 from app.routing import ModelCard, RouteEntry, RoutingTable
 from app.routing.prices import at_least, at_most
 from app.routing.spending import UNPRICED
-from app.turn import Stages
+from app.stages import Stages
 
 JUDGE_FRAME = 350
 """Tokens of the judge's prompt without the answers and the question."""

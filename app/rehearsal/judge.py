@@ -20,7 +20,7 @@ from app.records.events import BudgetBlocked, ModelCalled
 from app.rehearsal.golden import Golden
 from app.rehearsal.till import Till
 from app.routing.voice import Attempt
-from app.turn import Stages
+from app.stages import Stages
 
 PROMPT = "judge"
 LONGEST = 120

@@ -38,7 +38,7 @@ from app.rehearsal.till import Till
 from app.routing import RouteEntry, RoutingTable
 from app.routing.classifier import Vector
 from app.routing.swaps import RouteVersions
-from app.turn import Stages
+from app.stages import Stages
 
 AT_ONCE = 3
 """Questions that are under way together."""

@@ -23,7 +23,8 @@ from app.rehearsal.golden import Golden
 from app.rehearsal.measure import Side, measured
 from app.rehearsal.till import PatientPurse, Till, why
 from app.routing import Fitted, RouteEntry, RoutingTable
-from app.turn import Stages, ask, conclude, decide, find, render, screen
+from app.stages import Stages
+from app.turn import ask, conclude, decide, find, render, screen
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 BROKE = "Something in Switchboard broke while answering; the log has the cause."

@@ -56,8 +56,19 @@ class Purse:
     refused: dict[str, Refusal] = field(default_factory=dict)
     _held: dict[str, str | None] = field(default_factory=dict)
     _standings: dict[str, list[Standing]] | None = None
+    _asides: list[Purse] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+
+    def aside(self, spender: Spender, attempts: Sequence[Attempt]) -> Purse:
+        """For a call beside the answer, to a model that may answer too: what it holds is its own, and ends with this purse."""
+        with self._lock:
+            purse = Purse(
+                self.turn_id, self.budgets, self.catalogue, attempts, self.in_pool, spender
+            )
+            purse._closed = self._closed
+            self._asides.append(purse)
+        return purse
 
     @property
     def applies(self) -> bool:
@@ -79,10 +90,13 @@ class Purse:
         return self._refuse(card, needed, tight).reason if tight else ""
 
     def secured(self, model_id: str, call: ModelCall) -> bool:
-        """Holds the price of the route's first model. False when there is no room: choosing again leaves it out and says why."""
+        """Holds the price of the route's first model. False when there is no room: choosing again leaves it out and says why.
+        Raises OverBudget once the turn is over, for then no other model will do either."""
         try:
             self.reserve(model_id, call)
         except OverBudget:
+            if self._closed:
+                raise
             return False
         return True
 
@@ -113,10 +127,14 @@ class Purse:
         """Nothing is held from now on. Blocking, for as long as a reservation that is under way takes."""
         with self._lock:
             self._closed = True
+        for aside in self._asides:
+            aside.close()
 
     def settle(self, session: Session) -> None:
         """After `close`, in the transaction that ends the turn and before it writes to the log: what each attempt cost takes the
         place of what was held for it. Again, the last figures count."""
+        for aside in self._asides:
+            aside.settle(session)
         if self.budgets is None or not self._held:
             return
         costs = {attempt.model: money.micro(attempt.cost_usd) for attempt in self.attempts}

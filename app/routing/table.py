@@ -27,6 +27,17 @@ class Tradeoff(BaseModel):
     least: int = Field(50, ge=10)
 
 
+class TieBreak(BaseModel):
+    """That a model is asked which of the two likeliest intents a question is for, where their probabilities lie within `margin` of
+    each other (app.routing.tie_break): the cheapest of `models` that may be asked. `deadline_s` is in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    margin: float = Field(gt=0, le=1)
+    models: tuple[str, ...] = Field(("anthropic", "openai", "compatible"), min_length=1)
+    deadline_s: float = Field(2.0, gt=0, le=10)
+
+
 class RouteEntry(BaseModel):
     """One intent and its route. `threshold` overrides the table's, `first_token_s`, `silence_s` and `hedge` the settings."""
 
@@ -61,6 +72,7 @@ class _File(BaseModel):
 
     threshold: float = Field(ge=0, le=1)
     suggestions: tuple[str, ...] = ()
+    tie_break: TieBreak | None = None
     intents: tuple[RouteEntry, ...] = Field(min_length=2)
 
 
@@ -71,6 +83,7 @@ class RoutingTable:
     entries: tuple[RouteEntry, ...]
     threshold: float
     suggestions: tuple[str, ...] = ()
+    tie_break: TieBreak | None = None
 
     @classmethod
     def load(cls, path: Path = ROUTES) -> RoutingTable:
@@ -91,7 +104,7 @@ class RoutingTable:
         names = [entry.name for entry in file.intents]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigurationError(f"The routing table names an intent twice: {sorted(twice)}.")
-        return cls(file.intents, file.threshold, file.suggestions)
+        return cls(file.intents, file.threshold, file.suggestions, file.tie_break)
 
     @property
     def fallback(self) -> RouteEntry:

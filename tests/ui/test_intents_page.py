@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.routing.edits import Edits
 from app.routing.live import Trouble
+from app.routing.table import TieBreak
 from tests.ui.conftest import Desk, OpenPage, html, press
 
 CANTEEN = ("Where is the canteen?", "What is for lunch today?", "Is there vegan food at lunch?")
@@ -141,3 +143,26 @@ def test_the_list_names_every_intent_and_a_training_that_failed(
         desk.services.intents.trouble = None
     assert "Version 3 could not be learned." in page
     assert "the model file is gone." in page
+
+
+def test_whether_a_model_is_asked_where_two_intents_are_close_is_shown(
+    desk: Desk, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def captions(test: AppTest) -> str:
+        return " ".join(caption.value for caption in test.caption)
+
+    test = open_page("Noor", "admin_intents")
+    assert "no model is asked" in captions(test)
+    assert "a model would be asked" not in tried(test)
+    intents = desk.services.intents
+    table = replace(intents.now().table, tie_break=TieBreak(margin=1.0, models=("scripted",)))
+    monkeypatch.setattr(intents, "_in_force", replace(intents.now(), table=table))
+    test = open_page("Noor", "admin_intents")
+    assert "lie within 1 of each other" in captions(test)
+    assert "that may be of Scripted model (for tests). It has 2 seconds" in captions(test)
+    assert "The next is close: a model would be asked" in tried(test)
+
+
+def tried(test: AppTest) -> str:
+    next(t for t in test.text_input if t.label == "Question").set_value("How do I book a train?")
+    return html(press(test, "Try"))

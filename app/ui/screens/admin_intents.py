@@ -14,7 +14,7 @@ from app.routing.versions import Draft, Version
 from app.ui.widgets import intent_html, intent_traffic, page
 from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import text, zone_of
-from app.wiring import Services
+from app.wiring import RouteNames, Services
 
 CHOSEN = "id"
 SAVED = "Saved in the draft. Nothing changes for anybody until you publish it."
@@ -45,6 +45,7 @@ def _all(
     )
     page.said()
     page.note(*intent_html.state_of(services.intents, zone_of(st.context.timezone)))
+    st.caption(intent_html.tie_break_words(services.table.tie_break, _models(services)))
     labels = _labels(services, edits)
     if draft is not None:
         _draft(services, person, draft, latest, labels)
@@ -168,7 +169,7 @@ def _try(services: Services, edits: Edits, draft: Draft | None, labels: dict[str
         judged = side.classifier.classify(question, vector)
         scores = side.classifier.scores(question, vector)
         head = f"<p class='sb-meta'>{title}</p>" if title else ""
-        column.html(head + intent_html.scores_html(judged, scores, labels))
+        column.html(head + intent_html.scores_html(judged, scores, labels, side.table.tie_break))
 
 
 def _versions(services: Services, person: Person) -> None:
@@ -216,6 +217,12 @@ def _labels(services: Services, edits: Edits) -> dict[str, str]:
     known = [e.name for e in file.entries]
     known += [name for name, edit in edits.intents.items() if name not in known and edit.like]
     return {name: edits.own(file, name).label for name in known}
+
+
+def _models(services: Services) -> dict[str, str]:
+    known = RouteNames(services.catalogue, services.prompts).models()
+    found = {name: services.catalogue.missing(name)[0] for name in known}
+    return found | {card.id: card.label for card in services.catalogue.cards()}
 
 
 def _name(services: Services, person_id: str) -> str:

@@ -8,6 +8,8 @@ from datetime import tzinfo
 
 from app.domain import Intent
 from app.routing.live import Intents
+from app.routing.table import TieBreak
+from app.routing.tie_break import is_close
 from app.routing.traffic import Cluster, Effect, Unclaimed
 from app.routing.versions import Version
 from app.ui.widgets import page
@@ -86,7 +88,23 @@ def effect_html(found: Effect) -> str:
     return head + (table if rows else "")
 
 
-def scores_html(judged: Intent, scores: Mapping[str, float], labels: Labels) -> str:
+def tie_break_words(settings: TieBreak | None, models: Labels) -> str:
+    """What happens where two intents are about as likely; `models` are names of the routing table and what they are called."""
+    if settings is None:
+        return (
+            "Where two intents are about as likely, the closest is taken and no model is asked. `tie_break` in routes.toml would"
+            " have one asked."
+        )
+    asked = " or ".join(models.get(name, name) for name in settings.models)
+    return (
+        f"Where the two likeliest intents lie within {settings.margin:g} of each other, a model is asked which it is: the cheapest"
+        f" that may be of {asked}. It has {settings.deadline_s:g} seconds; otherwise the closest is taken."
+    )
+
+
+def scores_html(
+    judged: Intent, scores: Mapping[str, float], labels: Labels, settings: TieBreak | None = None
+) -> str:
     """The five likeliest, and what would happen."""
     rows = "".join(
         f"<tr><td>{text(labels.get(name, name))}</td><td class='sb-n'>{score:.2f}</td></tr>"
@@ -97,6 +115,8 @@ def scores_html(judged: Intent, scores: Mapping[str, float], labels: Labels) -> 
         if judged.chosen_by == "examples"
         else "No intent's examples are close enough, so this one answers."
     )
+    if is_close(judged, settings):
+        why += " The next is close: a model would be asked which of the two it is."
     head = f"<p><b>{text(judged.label)}</b> <span class='sb-meta'>{why}</span></p>"
     return head + _table("<th>Intent</th><th class='sb-n'>Probability</th>", rows)
 

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from app.access.sensitive import Kind
-from app.domain import DataClass, Intent, Passage, Protection, Receipt, Role, Route, Stage
+from app.domain import (
+    DataClass,
+    Intent,
+    Passage,
+    Protection,
+    Receipt,
+    Role,
+    Route,
+    SecondOpinion,
+    Stage,
+)
 from app.ui.widgets.words import count, milliseconds, money, permission, text, time_html
 
 STRICTEST = "the strictest of your question and the passages"
 STAGE_WORDS = {
     "understand": "understanding",
+    "tie-break": "asking which of two topics",
     "search": "searching",
     "screen": "looking for personal data",
     "choose": "choosing a model",
@@ -99,16 +110,31 @@ def why_html(receipt: Receipt, reader: Reader) -> str:
 def _intent_rows(intent: Intent | None) -> Iterable[tuple[str, str]]:
     if intent is None:
         return
-    how = (
-        "closest to this intent's example questions"
-        if intent.chosen_by == "examples"
-        else "nothing came close enough, so the general intent answers"
-    )
+    how = {
+        "examples": "closest to this intent's example questions",
+        "model": "about as close as the next one, so a model was asked",
+    }.get(intent.chosen_by, "nothing came close enough, so the general intent answers")
     yield (
         "Intent",
         f"<b>{text(intent.label)}</b> <span class='sb-num-inline'>{intent.score:.2f}</span>"
         f"<small>{how}; next best {text(intent.runner_up.replace('_', ' ') or 'none')} "
         f"{intent.runner_up_score:.2f}; {_classifier(intent)}</small>",
+    )
+    if intent.opinion is not None:
+        yield "Asked", _opinion(intent.opinion)
+
+
+def _opinion(opinion: SecondOpinion) -> str:
+    """A model was to say which of two intents it is, and what it said."""
+    cost = f"; {money(opinion.cost_usd)}, part of the cost below" if opinion.cost_usd else ""
+    if not opinion.model:
+        return f"Two intents were close, but {text(opinion.why)}.<small>The closest one was taken.</small>"
+    if opinion.said:
+        named = text(opinion.said.replace("_", " "))
+        return f"{text(opinion.label)} said: {named}<small>two intents were close{cost}</small>"
+    return (
+        f"{text(opinion.label)} was asked which of two close intents it is: {text(opinion.why)}."
+        f"<small>The closest one was taken{cost}</small>"
     )
 
 
