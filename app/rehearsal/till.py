@@ -19,7 +19,7 @@ from app.domain import ModelCall
 from app.errors import NoModel, OverBudget
 from app.routing.spending import Purse
 from app.routing.voice import Attempt
-from app.turn import Stages
+from app.stages import Stages
 
 
 @dataclass

@@ -176,9 +176,11 @@ def _call(text: str, pair: tuple[RouteEntry, RouteEntry], world: World) -> Model
 def _route(
     call: ModelCall, settings: TieBreak, person: Person, world: World, purse: Purse
 ) -> Route:
-    """The cheapest that may be asked, by the rules for every call. Raises NoModel."""
+    """The cheapest that may be asked, by the rules for every call; one without a price comes last. Raises NoModel."""
     cards = {c.id: c for name in settings.models for c in world.catalogue.expand(name)}
-    cheapest = sorted(cards, key=lambda id: at_most(cards[id], call).total)
+    cheapest = sorted(
+        cards, key=lambda id: (not cards[id].price_known, at_most(cards[id], call).total)
+    )
     entry = RouteEntry(
         name=PROMPT,
         label="Which of two intents",

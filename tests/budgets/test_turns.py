@@ -23,10 +23,11 @@ from app.chat import TurnView
 from app.db import Database
 from app.db.tables import BudgetReservationRow, BudgetSumRow
 from app.domain import DataClass, ModelCall, ModelChunk, ModelDone, Person, Role, TextDelta
-from app.errors import ModelUnavailable
+from app.errors import ModelUnavailable, OverBudget
 from app.llm.anthropic import AnthropicModel
 from app.llm.model import Continues, estimated
 from app.llm.openai import OpenAIModel
+from app.routing.spending import Purse
 from tests.chat.house import House, card, house
 from tests.servers.model_server import ModelServer, model_server
 
@@ -175,6 +176,18 @@ def test_a_failed_model_is_released_before_the_next_is_held(desk: House) -> None
     desk.first._faults.append(ModelUnavailable("First is down."))
     turn = desk.ask(ann, LYON)
     assert (turn.status, turn.receipt and turn.receipt.model) == ("finished", "second")
+
+
+def test_a_turn_that_is_over_looks_for_no_other_model(desk: House) -> None:
+    """It was stopped while its models were being chosen: choosing again would never end."""
+    allot(desk, "company", "", "month", 50.0)
+    desk.ask(desk.person("ann"), LYON)
+    (call,) = desk.first.calls
+    stages = desk.services.stages()
+    purse = Purse("turn_over", stages.budgets, stages.catalogue, [], stages.in_pool)
+    purse.close()
+    with pytest.raises(OverBudget, match="over"):
+        purse.secured("first", call)
 
 
 def test_a_fallback_over_its_budget_is_not_asked_and_said(desk: House) -> None:
