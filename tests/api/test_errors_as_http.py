@@ -29,6 +29,7 @@ EXPECTED = {
     "ModelRateLimited": 503,
     "ModelBusy": 503,
     "ModelCredential": 503,
+    "NoCredit": 503,
     "ModelRequestError": 503,
     "NoModel": 503,
     "OverBudget": 429,
