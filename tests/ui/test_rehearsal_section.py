@@ -156,6 +156,24 @@ def test_the_page_says_before_that_it_may_not_fit_and_after_why_it_stopped(
         book.remove(noor, budget.id)
 
 
+def test_of_a_model_that_is_declared_free_no_price_is_missed(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    change = desk.services.catalogue.change
+    desk.services.versions.draft(noor, TRAVEL, DRAFT)
+    desk.services.rehearsals.golden.add(noor, TRAVEL, Golden(QUESTION))
+    missed = "is not set and counts as nothing"
+    try:
+        change(noor, "scripted", price_in=0.0, price_out=0.0)
+        test = press(open_page("Noor", "admin_routes", id=TRAVEL), "Rehearse…")
+        assert missed in html(test)
+        change(noor, "scripted", free=True)
+        test = press(open_page("Noor", "admin_routes", id=TRAVEL), "Rehearse…")
+        assert missed not in html(test)
+    finally:
+        change(noor, "scripted", price_in=1.0, price_out=2.0, free=False)
+
+
 def test_another_admin_sees_the_verdicts_and_not_the_answers(
     desk: Desk, noor: Person, open_page: OpenPage
 ) -> None:

@@ -195,4 +195,4 @@ def _judges(services: Services) -> list[str]:
 
 def _unpriced(services: Services, models: Iterable[str]) -> list[str]:
     cards = [services.catalogue.card(model) for model in models]
-    return [card.label for card in cards if not (card.local or card.price_in or card.price_out)]
+    return [card.label for card in cards if not card.price_known]
