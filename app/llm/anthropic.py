@@ -60,6 +60,7 @@ class AnthropicModel:
             f"{address.rstrip('/')}/v1/models",
             {"X-Api-Key": api_key} if api_key else {},
             _VERSION,
+            "?limit=1000",
         )
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,

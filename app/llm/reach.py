@@ -41,12 +41,14 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A provider's list of models at `url`; `key` are the headers that carry the key, `others` those it wants besides."""
+    """A provider's list of models at `url`; `key` are the headers that carry the key, `others` those it wants besides, `query`
+    asks for all of them at once."""
 
     client: httpx2.AsyncClient
     url: str
     key: Mapping[str, str] = field(default_factory=dict, repr=False)
     others: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
 
     @property
     def place(self) -> str:
@@ -56,7 +58,7 @@ class Directory:
 
     async def all(self, *, with_key: bool = True) -> Looked:
         """Raises what the HTTP client raises."""
-        return await self._look(f"{self.url}?limit=1000", with_key)
+        return await self._look(f"{self.url}{self.query}", with_key)
 
     async def one(self, name: str) -> Looked:
         """Raises what the HTTP client raises."""

@@ -18,6 +18,7 @@ from app.ui.widgets.receipt_html import class_tag
 from app.ui.widgets.words import count, milliseconds, text
 from app.wiring import Services
 
+UNPRICED = "Left out where a budget applies: set its price, or declare it free."
 HEALTH = {
     "healthy": ("green", "answers"),
     "unknown": ("grey", "not asked yet"),
@@ -42,7 +43,7 @@ def render(services: Services, person: Person) -> None:
 
 def _table(services: Services, cards: list[ModelCard]) -> str:
     rows = "".join(
-        f"<tr><td>{text(card.label)}<small>{text(card.note)}</small></td>"
+        f"<tr><td>{text(card.label)}<small>{text(_note(card))}</small></td>"
         f"<td>{page.status(*_state(card, services.catalogue.health.of(card.id)))}</td>"
         f"<td>{class_tag(card.clearance)}</td>"
         f"<td class='sb-k'>{'this machine' if card.local else text(card.provider)}</td>"
@@ -76,9 +77,13 @@ def _more(health: ModelHealth) -> str:
     return " ".join([*parts, health.last_error]).strip()
 
 
+def _note(card: ModelCard) -> str:
+    return card.note if card.price_known else f"{card.note} {UNPRICED}"
+
+
 def _price(card: ModelCard) -> str:
     if not card.price_known:
-        return "not known<small>Left out where a budget applies: set it, or declare it free</small>"
+        return "not known"
     if card.price_in == card.price_out == 0:
         return "free"
     cached = [
