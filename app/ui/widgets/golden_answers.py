@@ -18,9 +18,9 @@ TAKEN = "golden_taken"
 
 
 def draw(services: Services, person: Person, intent: str) -> None:
-    with st.expander("Take one of your own answers"):
+    with st.expander("Take one of your own answers", key=f"own_{intent}"):
         _own(services, person, intent)
-    with st.expander("Take an answer that somebody rated well"):
+    with st.expander("Take an answer that somebody rated well", key=f"well_{intent}"):
         if st.toggle("Show the answers that people rated well", key=f"rated_well_{intent}"):
             _shared(services, person, intent)
         st.caption(
