@@ -183,14 +183,15 @@ def test_an_old_citation_of_a_document_that_she_lost_stays_closed(
         synced(noor.page, reading_desk)
 
 
-def test_a_test_call_says_how_long_the_model_took(desk: Desk, visit: Visit) -> None:
+def test_a_models_test_says_what_passed_and_how_long_it_took(desk: Desk, visit: Visit) -> None:
     noor = visit(desk, NOOR, "/models")
     row = noor.page.locator(".sb-table tr", has_text="scripted")
     expect(row).to_contain_text("confidential")
     noor.page.get_by_text("Change scripted").click()
     form = noor.page.get_by_test_id("stExpander").filter(has_text="Change scripted")
-    press(form.get_by_role("button", name="Test call"), form.get_by_text("It answered."))
-    expect(noor.page.get_by_text(re.compile(r"A test call took [\d.]+ m?s"))).to_be_visible()
+    press(form.get_by_role("button", name="Test", exact=True), form.get_by_text("Answers: passed."))
+    expect(form.get_by_text("Address reachable: passed.")).to_be_visible()
+    expect(form.get_by_text(re.compile(r"after [\d.]+ m?s"))).to_be_visible()
 
 
 def test_the_log_lists_what_happened_and_holds_together(desk: Desk, visit: Visit) -> None:

@@ -216,14 +216,14 @@ def open_menu(visitor: Visitor) -> None:
 
 def test_a_link_to_a_chat_opens_it_for_its_owner_and_nobody_else(desk: Desk, visit: Visit) -> None:
     ada = visit(desk, ADA)
-    ada.ask("Good morning!")
+    ada.ask("Good morning, this is Ada!")
     ada.answered()
     link = f"/?c={ada.conversation()}"
     again = visit(desk, ADA, link)
-    expect(again.page.locator(".sb-q")).to_have_text("Good morning!")
+    expect(again.page.locator(".sb-q")).to_have_text("Good morning, this is Ada!")
     tom = visit(desk, TOM, link)
     expect(tom.page.get_by_role("heading", name="No such chat")).to_be_visible()
-    expect(tom.page.get_by_text("Good morning!")).to_have_count(0)
+    expect(tom.page.get_by_text("Good morning, this is Ada!")).to_have_count(0)
 
 
 def test_an_answer_of_a_model_picked_by_hand_can_load_and_run_nothing(

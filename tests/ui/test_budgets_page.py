@@ -102,7 +102,8 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
     assert "Budget id" not in html(waiting)
     press(waiting, "Approve")
     (row,) = desk.services.actions.decided_by(desk.people["Tom"])
-    assert (row.status, row.payload["amount_usd"]) == ("approved", 1.0)
+    assert row.status in ("approved", "running", "done")
+    assert row.payload["amount_usd"] == 1.0
 
 
 def asks_for_more(test: AppTest) -> list[str]:
