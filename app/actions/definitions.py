@@ -68,6 +68,22 @@ def _message_payload(person: Person, form: MessageForm) -> Json:
     }
 
 
+def _more_budget(*, name: str, label: str, help: str, asks: str, who: str) -> ActionDefinition:
+    return ActionDefinition(
+        name=name,
+        label=label,
+        help=help,
+        asks=asks,
+        who=who,
+        risk="medium",
+        parameters=MoreBudgetForm,
+        prefill=more_budget.prefilled,
+        payload=more_budget.payload,
+        effect=InTransaction(more_budget.grant),
+        after_answers=False,
+    )
+
+
 ACTIONS: tuple[ActionDefinition, ...] = (
     ActionDefinition(
         name="open_ticket",
@@ -92,30 +108,18 @@ ACTIONS: tuple[ActionDefinition, ...] = (
         effect=Outside(webhook.send),
         offered=lambda settings: bool(settings.webhook_url),
     ),
-    ActionDefinition(
+    _more_budget(
         name=more_budget.OWN,
         label="Request more of your budget",
         help="Asks for more money for your questions in this day or month. The budget itself stays as it is.",
         asks="asks for more of their own budget",
         who="Everyone; it waits for their team lead, a lead's own for an admin.",
-        risk="medium",
-        parameters=MoreBudgetForm,
-        prefill=more_budget.prefilled,
-        payload=more_budget.payload,
-        effect=InTransaction(more_budget.grant),
-        after_answers=False,
     ),
-    ActionDefinition(
+    _more_budget(
         name=more_budget.SHARED,
         label="Request more of this budget",
         help="Asks for more money for everybody who shares this budget, in this day or month only.",
         asks="asks for more of a budget that others share",
         who="Everyone; it waits for an admin.",
-        risk="medium",
-        parameters=MoreBudgetForm,
-        prefill=more_budget.prefilled,
-        payload=more_budget.payload,
-        effect=InTransaction(more_budget.grant),
-        after_answers=False,
     ),
 )

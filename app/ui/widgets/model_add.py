@@ -107,9 +107,8 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
 
 def _test(services: Services, person: Person, new: NewModel, key: str) -> None:
     try:
-        permitted(
-            services, person, "models"
-        )  # it makes this server call an address that somebody typed
+        # Testing makes this server call an address that somebody typed.
+        permitted(services, person, "models")
         checks = model_checks.run(services, services.catalogue.try_out(new, key))
     except SwitchboardError as error:
         page.trouble(error)

@@ -17,10 +17,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from app.actions.forms import HIDDEN
 from app.ui.widgets.words import text
 
-HIDDEN = {"hidden": True}
-"""A field's `json_schema_extra` when the form knows its value and nobody is asked."""
 LONG_TEXT = 200
 """A text field that may be longer than this gets several lines."""
 
