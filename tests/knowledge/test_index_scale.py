@@ -235,6 +235,22 @@ def test_sorting_that_is_cut_short_changes_nothing(
     again.close()
 
 
+def test_without_room_for_a_copy_the_index_is_sorted_later(
+    points: list[IndexPoint], tmp_path: Path
+) -> None:
+    index = EdgeIndex(tmp_path / "index", dimension=data.DIMENSION, embedder="test", strategy=GRAPH)
+    index.sorting._reserve_mb = 10**9
+    index.upsert(points[:1500])
+    index.flush()
+    assert index.sorting.wait(0)
+    assert [folder.name for folder in (tmp_path / "index").glob("shard-*")] == ["shard-1"]
+    index.sorting._reserve_mb = 0
+    index.flush()
+    assert index.sorting.wait(60)
+    assert [folder.name for folder in (tmp_path / "index").glob("shard-*")] == ["shard-2"]
+    index.close()
+
+
 def test_the_server_adapter_asks_the_same_way(
     points: list[IndexPoint], world: data.World, questions: list[data.Question], opened: Open
 ) -> None:

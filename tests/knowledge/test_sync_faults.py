@@ -7,6 +7,7 @@ again (test_sync_clocks.py), kill -9 (test_sync_killed.py), parsers that hang, d
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from sqlalchemy import func, select
 from app.db import Database, migrate
 from app.db.tables import ChunkRow, DocumentRow, OutboxRow, SyncRunRow
 from app.durable import Durable
+from app.errors import IndexUnavailable
 from app.identity.groups import Directory
 from app.knowledge.embed import Embedder, MiniLM
 from app.knowledge.index import EdgeIndex
 from app.knowledge.ingest import process
+from app.knowledge.search import Search
 from app.knowledge.sync import Sync
 from app.records import Ledger
 from app.settings import Settings
@@ -166,11 +169,12 @@ def test_a_file_of_500_mb_fails_alone_and_is_never_read(desk: Desk) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own of 12 MB."""
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk of its own of 12 MB, or of the parameter's size."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
+    size = getattr(request, "param", "12m")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk needs root")
     yield folder
@@ -229,6 +233,56 @@ def test_a_full_disk_fails_the_run_in_words_and_the_next_one_finishes(
     assert index.count() == count(database, ChunkRow)
     index.close()
     database.close()
+
+
+@pytest.mark.parametrize("small_disk", ["400m"], indirect=True)
+def test_a_full_disk_of_the_index_fails_the_run_in_words_and_old_documents_are_still_found(
+    small_disk: Path, settings: Settings, database: Database, embedder: Embedder, tmp_path: Path,
+    make_person: MakePerson,
+) -> None:  # fmt: skip
+    """The engine maps its files into memory: writing one page more than there is room for would end the process."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "access.toml").write_text(EVERYONE)
+    (files / "herons.md").write_text("# Herons\n\nHerons wait in shallow water.")
+    index = EdgeIndex(small_disk / "index", dimension=MiniLM.dimension, embedder=MiniLM.name)
+
+    def started() -> Sync:
+        durable, directory = Durable(settings, database), Directory(database)
+        return Sync(database, Ledger(database), index, embedder, directory, durable, settings)
+
+    sync = started()
+    connector = sync.add(None, "folder", "Files", {"path": str(files)})
+    assert sync.run_once(connector).status == "finished"
+    filler = small_disk / "filler"
+    with filler.open("wb") as file:
+        while shutil.disk_usage(small_disk).free > 40 * 1024 * 1024:
+            file.write(b"x" * 1024 * 1024)
+            file.flush()
+
+    (files / "otters.md").write_text("# Otters\n\nOtters sleep on their backs.")
+    run = sync.run_once(connector)
+    assert run.status == "failed"
+    assert "The disk of the search index is nearly full" in run.error
+    assert "Free some space" in run.fix
+    search, ada = Search(database, index, embedder), make_person("Ada")
+    before = search.search("herons in shallow water", None, ada, 6)
+    assert {p.title for p in before.passages} == {
+        "Herons"
+    }  # the new one is in the database, and not half visible
+    index.close()
+    with pytest.raises(IndexUnavailable, match="needed to open it safely"):
+        EdgeIndex(small_disk / "index", dimension=MiniLM.dimension, embedder=MiniLM.name)
+
+    filler.unlink()
+    index = EdgeIndex(small_disk / "index", dimension=MiniLM.dimension, embedder=MiniLM.name)
+    assert not index.fresh
+    assert started().run_once(connector).status == "finished"
+    assert index.count() == count(database, ChunkRow)
+    assert count(database, OutboxRow) == 0
+    found = Search(database, index, embedder).search("otters sleep", None, ada, 6)
+    assert "Otters" in {passage.title for passage in found.passages}
+    index.close()
 
 
 # --- Renames ---

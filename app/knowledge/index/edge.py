@@ -17,6 +17,7 @@ from app.knowledge.index.counting import Counting
 from app.knowledge.index.fusion import fuse
 from app.knowledge.index.points import Hit, IndexPoint, Readers
 from app.knowledge.index.rarity import Counted
+from app.knowledge.index.room import need
 from app.knowledge.index.shard import next_to, open_shard, own, unavailable, write_label
 from app.knowledge.index.sorting import Sorting, outside_graph
 from app.knowledge.index.strategy import DEFAULT, Strategy
@@ -35,6 +36,8 @@ class EdgeIndex:
         self, folder: Path, *, dimension: int, embedder: str, strategy: Strategy = DEFAULT
     ) -> None:
         """Raises AlreadyRunning when another process owns the folder, IndexUnavailable when it cannot be opened."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        need(folder.parent, strategy.reserve_mb // 2, "open")
         self._lock = own(folder)
         self._words = Words()
         self._strategy = strategy
@@ -46,12 +49,13 @@ class EdgeIndex:
         self._left_outside = 0
         self._writing = threading.Lock()
         self.counting = Counting(lambda: self._shard, self._writing)
-        self.sorting = Sorting(self._writing, self._take)
+        self.sorting = Sorting(self._writing, self._take, strategy.reserve_mb)
         self._noticed()
 
     def upsert(self, points: Sequence[IndexPoint]) -> None:
         if not points:
             return
+        self._need_room()
         audiences = [self._audiences.number(point.readers) for point in points]
         words = [self._words.document(point.words) for point in points]
         made = [_point(*parts) for parts in zip(points, audiences, words, strict=True)]
@@ -64,6 +68,7 @@ class EdgeIndex:
             self.counting.put(counted)
 
     def set_access(self, document_id: str, readers: Iterable[str], data_class: int) -> None:
+        self._need_room()
         audience = self._audiences.number(readers)
         payload = {layout.AUDIENCE: audience, layout.DATA_CLASS: data_class}
         of_document = edge.Filter(
@@ -75,6 +80,7 @@ class EdgeIndex:
 
     def delete(self, chunk_ids: Sequence[str]) -> None:
         if chunk_ids:
+            self._need_room()
             with self._writing:
                 self._update(edge.UpdateOperation.delete_points(list(chunk_ids)))
                 self.counting.delete(chunk_ids)
@@ -109,6 +115,7 @@ class EdgeIndex:
         return self._count
 
     def flush(self) -> None:
+        self._need_room()
         try:
             self._audiences.sync()
             self._shard.flush()
@@ -173,6 +180,9 @@ class EdgeIndex:
             filter=permitted,
             params=edge.SearchParams(idf=edge.IdfParams(corpus=corpus)),
         )
+
+    def _need_room(self) -> None:
+        need(self._folder, self._strategy.reserve_mb, "change")
 
     def _take(self, shard: edge.EdgeShard, folder: Path, left_outside: int) -> None:
         """Searches that run keep the old shard until they are done."""

@@ -2,8 +2,8 @@
 
 The engine's `optimize` holds Python's global lock until it is done, minutes at 1,000,000 chunks, in which no page would
 answer. So the shard is copied, a child process optimizes the copy, changes made meanwhile are applied to it too, and the copy
-takes the place of the shard. Needs room on the disk for a second shard. `python -m app.knowledge.index.sorting FOLDER` is the
-child.
+takes the place of the shard. Needs room on the disk for two more shards, and waits until it is there. `python -m
+app.knowledge.index.sorting FOLDER` is the child.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
+from app.knowledge.index.room import free_megabytes, size_megabytes
+
 log = logging.getLogger(__name__)
 
 
@@ -29,10 +31,11 @@ class Sorting:
         self,
         writing: threading.Lock,
         taken: Callable[[edge.EdgeShard, Path, int], None],
+        reserve_mb: int,
     ) -> None:
         """`taken` gets the new shard, its folder and how many vectors the engine left outside the graph, and puts it in
-        the place of the old one; `writing` is held then."""
-        self._writing, self._taken = writing, taken
+        the place of the old one; `writing` is held then. `reserve_mb` stay free on the disk at any time."""
+        self._writing, self._taken, self._reserve_mb = writing, taken, reserve_mb
         self._since: list[edge.UpdateOperation] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -40,8 +43,18 @@ class Sorting:
         self._failed = False
 
     def start(self, shard: edge.EdgeShard, folder: Path, copy: Path) -> None:
-        """Begins unless one is at work, or one has failed since the start of this process."""
+        """Begins unless one is at work, one has failed since the start of this process, or the disk has no room for it."""
         if self._failed or (self._thread is not None and self._thread.is_alive()):
+            return
+        # The copy, and what the engine writes before it drops the copy's old parts.
+        needed = 2 * size_megabytes(folder) + self._reserve_mb
+        free = free_megabytes(folder)
+        if free < needed:
+            log.warning(
+                "the search index is not sorted for want of room: %d MB are free, %d MB needed; it answers as before, slower",
+                free,
+                needed,
+            )
             return
         work = (shard, folder, copy)
         self._thread = threading.Thread(

@@ -21,13 +21,15 @@ from dataclasses import dataclass
 class Strategy:
     """`graph_from`: vectors of an index from which a graph is built. `exact_up_to`: permitted chunks that are compared one by
     one all the same. `ef`: candidates that a graph search keeps. `rescored`: how many of them, in wanted results, are compared
-    again by their full vectors. `counted_from`: chunks of an index from which `Rarity` counts words."""
+    again by their full vectors. `counted_from`: chunks of an index from which `Rarity` counts words. `reserve_mb`: megabytes that
+    must be free on the disk for a change."""
 
     graph_from: int = 20_000
     exact_up_to: int = 15_000
     ef: int = 112
     rescored: float = 2.0
     counted_from: int = 30_000
+    reserve_mb: int = 256
 
     def unsorted(self, count: int) -> int:
         """Vectors that may wait outside the graph, compared one by one, before it is extended."""
