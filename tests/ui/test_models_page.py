@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.errors import ModelError
 from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
@@ -168,3 +169,24 @@ def test_what_the_providers_cache_costs_is_shown(desk: Desk, open_page: OpenPage
     assert f"${card.price_cached:,.3f} read from its cache" in html(
         open_page("Noor", "admin_models")
     )
+
+
+def test_a_models_recent_calls_are_told_in_words(
+    desk: Desk, open_page: OpenPage, tmp_path: Path
+) -> None:
+    with scripted_model(tmp_path, tokens=5, delay_ms=1, says={"newcomer": "ok"}) as url:
+        fill(open_page("Noor", "admin_models"), url=url)
+    (card,) = added(desk)
+    health = desk.services.catalogue.health
+
+    def told() -> str:
+        return re.sub("<[^>]+>", " ", html(open_page("Noor", "admin_models")))
+
+    calls = health.of(card.id).calls
+    for _ in range(max(0, 1 - calls)):
+        health.succeeded(card.id)
+    assert "No failure in the last call." in told()
+    health.succeeded(card.id)
+    assert "No failure in the last 2 calls." in told()
+    health.failed(card.id, ModelError("It is away."))
+    assert "1 failure in the last 3 calls." in told()

@@ -104,8 +104,7 @@ def _one(services: Services, person: Person, card: ModelCard) -> None:
     with st.expander(f"Change {card.label.split(' (')[0]}"):
         health = services.catalogue.health.of(card.id)
         if health.calls:
-            said = f"{count(health.failed, 'failure')} in the last {count(health.calls, 'call')}."
-            page.note(_state(card, health)[0], said, _more(health))
+            page.note(_state(card, health)[0], _recent(health), _more(health))
         with st.form(f"model_{card.id}", border=False):
             entered = _entered(card)
             with st.container(horizontal=True):
@@ -116,6 +115,13 @@ def _one(services: Services, person: Person, card: ModelCard) -> None:
         if tested:
             _test(services, person, card)
         model_more.draw(services, person, card)
+
+
+def _recent(health: ModelHealth) -> str:
+    calls = "call" if health.calls == 1 else count(health.calls, "call")
+    if not health.failed:
+        return f"No failure in the last {calls}."
+    return f"{count(health.failed, 'failure')} in the last {calls}."
 
 
 def _entered(card: ModelCard) -> dict[str, Any]:
