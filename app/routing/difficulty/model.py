@@ -35,7 +35,7 @@ class Recipe:
     folds: int = 4
     for_trees: int = 1_000
     forests: int = 4
-    linear: float = 0.2
+    linear: float = 0.25
     doubt: float = 20.0
 
 

@@ -14,7 +14,7 @@ from app.routing.difficulty.model import DifficultyModel, Recipe
 from app.routing.difficulty.trees import Trees
 from app.routing.difficulty.words import HashedWords
 
-FORM = 1  # of these bytes and of what the columns mean: one more whenever either changes
+FORM = 2  # of these bytes and of what the columns mean: one more whenever either changes
 _ARRAYS = ("counts", "middle", "spread", "weights", "centre", "axes")
 _NUMBERS = ("mean", "lowest", "highest")
 _OF_TREES = ("edges", "columns", "limits", "leaves")
