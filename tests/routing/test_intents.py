@@ -10,9 +10,10 @@ import pytest
 
 from app.knowledge.embed import Embedder
 from app.routing import RoutingTable
-from app.routing.intents import IntentModel, TextFeatures, fit, train
+from app.routing.intents import IntentModel, Recipe, TextFeatures, fit, train
 from app.routing.intents.calibration import logistic, stacking
 from app.routing.intents.features import Floats
+from app.routing.intents.model import _Examples
 from tests.bench.intents import auroc, convert, macro_f1
 
 
@@ -70,6 +71,40 @@ def test_sparse_and_dense_margins_of_one_row_and_of_many_agree(model: IntentMode
     for i in range(2):
         alone = model.linear.margins(*rows.row(i), vectors[i])
         np.testing.assert_allclose(together[i], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_closeness_is_the_mean_of_the_nearest_examples_whoever_is_asked_for() -> None:
+    rng = np.random.default_rng(5)
+    vectors, _ = blobs(rng, 4, 10)
+    labels = rng.permutation(np.repeat([0, 1, 2, 3], [1, 4, 15, 20]))
+    examples = _Examples.of(vectors, labels, 4, 3)
+    question = vectors[:70][0]
+    cosines = vectors @ question
+    right = [np.sort(cosines[labels == c])[-3:].mean() for c in range(4)]
+    assert np.allclose(examples.closeness(vectors[:1])[0], right, atol=1e-6)
+    assert np.allclose(examples.among(question, np.asarray([3, 0])), np.asarray(right)[[3, 0]])
+
+
+def test_with_many_examples_only_likely_intents_are_compared_and_the_same_one_wins() -> None:
+    rng = np.random.default_rng(6)
+    vectors, names = blobs(rng, 12, 40)
+    texts = [f"word{i} of {name}" for i, name in enumerate(names)]
+    asked = rng.permutation(len(names))[:100]
+    kept = np.setdiff1d(np.arange(len(names)), asked)
+    known = [texts[i] for i in kept], vectors[kept], [names[i] for i in kept]
+    whole = train(*known)
+    some = train(*known, Recipe(many=0, likely=5))
+    same = 0
+    for i in asked:
+        every, few = whole.judge("", vectors[i]), some.judge("", vectors[i])
+        compared = few.closeness > few.closeness.min()  # five, less the one that the others are set to
+        assert compared.sum() == 4
+        assert np.allclose(few.closeness[compared], every.closeness[compared], atol=1e-6)
+        if few.best == every.best:
+            same += 1
+            assert few.scope == pytest.approx(every.scope, abs=1e-5)
+            assert np.abs(few.probabilities - every.probabilities).max() < 0.2
+    assert same >= 97
 
 
 def test_probabilities_are_honest_on_questions_not_seen() -> None:
