@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
 from app.db.tables import DocumentRow
-from app.knowledge.embed import Vector
+from app.knowledge.embed import Embedder, Vector
 from app.knowledge.sync.store import PIPELINE, Permission, Prepared
 from connectors.contract import Failure
 
@@ -76,6 +77,42 @@ class Batch:
             or len(self.unchanged) >= 10 * DOCUMENTS
             or time.monotonic() - self.since > WAIT_S
         )
+
+
+class Ahead:
+    """Embeds one batch beside the parsing of the next and the storing of the one before."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="embed-ahead")
+        self._batch: Batch | None = None
+        self._future: Future[float] | None = None
+        self.named: set[str] = set()
+        """Source ids in the batch that is embedded."""
+
+    def put(self, batch: Batch) -> tuple[Batch, float] | None:
+        """Begins with `batch`; returns the batch before it, which now has its vectors, and the seconds they took."""
+        future = self._pool.submit(self._embed, batch)
+        try:
+            return self.take()
+        finally:
+            self._batch, self._future, self.named = batch, future, batch.named
+
+    def take(self) -> tuple[Batch, float] | None:
+        """Waits for the batch that was put last, unless it was taken. Raises what the embedder raised."""
+        batch, future = self._batch, self._future
+        self._batch, self._future, self.named = None, None, set()
+        return (batch, future.result()) if batch is not None and future is not None else None
+
+    def close(self) -> None:
+        """Returns when nothing is being embedded; what waits is given up."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _embed(self, batch: Batch) -> float:
+        start = time.perf_counter()
+        vectors = self._embedder.documents(list(batch.embed.values()))
+        batch.vectors.update(zip(batch.embed, vectors, strict=True))
+        return time.perf_counter() - start
 
 
 def read_known(session: Session, connector_id: str) -> dict[str, Known]:

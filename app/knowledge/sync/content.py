@@ -1,6 +1,6 @@
 """One content run of one connector, from its listing to the index. Harmless to repeat and to cut off anywhere.
 
-For each batch: parse and split what is new, embed it together; then one transaction with documents, readers, chunks,
+For each batch: parse and split what is new, embed it beside the batches before and after; then one transaction with documents, readers, chunks,
 failures, outbox, checkpoint and progress; then the index follows. Unchanged content is neither parsed nor embedded, a change
 of readers touches SQL and the index's copy only, a renamed document keeps its vectors, and what a listing did not name goes only after that listing was complete.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import structlog
 from sqlalchemy import select, update
@@ -21,7 +22,7 @@ from app.errors import DocumentError
 from app.knowledge.ingest import ParserProcess, split
 from app.knowledge.ingest.split import embedding_text
 from app.knowledge.sync import store
-from app.knowledge.sync.batch import Batch, Known, Removals, read_known
+from app.knowledge.sync.batch import Ahead, Batch, Known, Removals, read_known
 from app.knowledge.sync.engine import Engine, Progress
 from app.knowledge.sync.reuse import Reuse
 from app.knowledge.sync.store import Permission, Prepared
@@ -68,6 +69,7 @@ class ContentRun:
         self._again = mode == "full"
         self._ids = ids if mode == "refetch" else ()
         self._batch = Batch()
+        self._ahead = Ahead(engine.embedder)
         self._seen: set[str] = set()
         self._failed: set[str] = set()
         # A listing that resumes in its middle does not name what came before: it must not delete.
@@ -84,7 +86,7 @@ class ContentRun:
         """Returns the counts. Raises Cancelled, Stopping, TooManyRemovals, SourceFault, IndexUnavailable, or whatever the
         connector lets through."""
         self._counts["embedded"] += self._engine.follower.follow()
-        with ParserProcess(self._engine.parse_timeout_s) as parser:
+        with closing(self._ahead), ParserProcess(self._engine.parse_timeout_s) as parser:
             if self._ids:
                 self._take_all(self._connector.refetch(list(self._ids)), parser)
             else:
@@ -110,10 +112,12 @@ class ContentRun:
                 return
             self._take(change, parser)
             if self._batch.full:
-                self._flush()
+                self._pass_on()
 
     def _take(self, change: Change, parser: ParserProcess) -> None:
-        if not isinstance(change, Checkpoint) and change.id in self._batch.named:
+        if not isinstance(change, Checkpoint) and (
+            change.id in self._ahead.named or change.id in self._batch.named
+        ):
             self._flush()  # two changes of one document keep their order
         match change:
             case Document():
@@ -256,13 +260,23 @@ class ContentRun:
             )
             self._flush()
 
-    def _flush(self) -> None:
-        """Commits the batch, then lets the index follow."""
+    def _pass_on(self) -> None:
+        """A full batch is embedded from now on; the one before it is stored meanwhile."""
         self._progress.go_on()
         batch, self._batch = self._batch, Batch()
-        with self._progress.stage("embed"):
-            vectors = self._engine.embedder.documents(list(batch.embed.values()))
-            batch.vectors.update(zip(batch.embed, vectors, strict=True))
+        self._keep(self._ahead.put(batch))
+
+    def _flush(self) -> None:
+        """Stores all that waits."""
+        self._pass_on()
+        self._keep(self._ahead.take())
+
+    def _keep(self, embedded: tuple[Batch, float] | None) -> None:
+        """Commits a batch, then lets the index follow."""
+        if embedded is None:
+            return
+        batch, seconds = embedded
+        self._progress.took("embed", seconds)
         self._counts["embedded"] += len(batch.embed)
         with self._progress.stage("store"), self._engine.database.write() as session:
             self._progress.still_wanted(session)

@@ -71,7 +71,11 @@ class Progress:
         try:
             yield
         finally:
-            self._timings[name] += time.perf_counter() - start  # type: ignore[assignment]
+            self.took(name, time.perf_counter() - start)
+
+    def took(self, name: str, seconds: float) -> None:
+        """Adds to a stage. Embedding runs beside the others, so that the stages may be longer than the run."""
+        self._timings[name] += seconds  # type: ignore[assignment]
 
     def told(self, text: str, done: int | None = None, total: int | None = None) -> None:
         """What the connector says of itself."""
