@@ -97,7 +97,8 @@ def test_with_many_examples_only_likely_intents_are_compared_and_the_same_one_wi
     same = 0
     for i in asked:
         every, few = whole.judge("", vectors[i]), some.judge("", vectors[i])
-        compared = few.closeness > few.closeness.min()  # five, less the one that the others are set to
+        # Five are compared; the others are set to the least of them.
+        compared = few.closeness > few.closeness.min()
         assert compared.sum() == 4
         assert np.allclose(few.closeness[compared], every.closeness[compared], atol=1e-6)
         if few.best == every.best:
