@@ -267,9 +267,8 @@ def test_a_full_disk_of_the_index_fails_the_run_in_words_and_old_documents_are_s
     assert "Free some space" in run.fix
     search, ada = Search(database, index, embedder), make_person("Ada")
     before = search.search("herons in shallow water", None, ada, 6)
-    assert {p.title for p in before.passages} == {
-        "Herons"
-    }  # the new one is in the database, and not half visible
+    # The new one is in the database, and not half visible.
+    assert {passage.title for passage in before.passages} == {"Herons"}
     index.close()
     with pytest.raises(IndexUnavailable, match="needed to open it safely"):
         EdgeIndex(small_disk / "index", dimension=MiniLM.dimension, embedder=MiniLM.name)
@@ -282,6 +281,42 @@ def test_a_full_disk_of_the_index_fails_the_run_in_words_and_old_documents_are_s
     assert count(database, OutboxRow) == 0
     found = Search(database, index, embedder).search("otters sleep", None, ada, 6)
     assert "Otters" in {passage.title for passage in found.passages}
+    index.close()
+
+
+@pytest.mark.parametrize("small_disk", ["400m"], indirect=True)
+def test_an_index_lost_on_a_full_disk_is_made_anew_once_there_is_room(
+    small_disk: Path, settings: Settings, database: Database, embedder: Embedder, tmp_path: Path
+) -> None:
+    """Room enough to open it and too little to fill it: the schedule's later turns try again."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "access.toml").write_text(EVERYONE)
+    (files / "herons.md").write_text("# Herons\n\nHerons wait in shallow water.")
+
+    def started(index: EdgeIndex) -> Sync:
+        durable, directory = Durable(settings, database), Directory(database)
+        return Sync(database, Ledger(database), index, embedder, directory, durable, settings)
+
+    index = EdgeIndex(small_disk / "index", dimension=MiniLM.dimension, embedder=MiniLM.name)
+    sync = started(index)
+    connector = sync.add(None, "folder", "Files", {"path": str(files)})
+    sync.run_once(connector)
+    sync.pause(None, connector)  # so that no turn starts a sync of its own
+    index.close()
+    shutil.rmtree(small_disk / "index")
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * (180 * 1024 * 1024))
+    index = EdgeIndex(small_disk / "index", dimension=MiniLM.dimension, embedder=MiniLM.name)
+    sync = started(index)
+    with pytest.raises(IndexUnavailable, match="nearly full"):
+        sync.recover()
+    with pytest.raises(IndexUnavailable, match="nearly full"):
+        sync._turn()
+    assert index.count() == 0
+    filler.unlink()
+    sync._turn()
+    assert index.count() == count(database, ChunkRow) == 1
     index.close()
 
 

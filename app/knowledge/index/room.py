@@ -1,7 +1,7 @@
 """Room on the disk, asked for before the engine writes.
 
-The engine maps its files into memory, and where a mapped page finds no room the system ends the whole process (SIGBUS): measured:
-opening an index writes 45 MB, and with 40 MB free the process died. An index that takes no change for a while is better than a
+The engine maps its files into memory, and where a mapped page finds no room the system ends the whole process (SIGBUS).
+Measured: opening an index writes 45 MB, and with 40 MB free the process died. An index that takes no change for a while is better than a
 desk that is gone.
 """
 

@@ -34,8 +34,8 @@ class Opened:
 
 
 def own(folder: Path) -> IO[str]:
-    """Locks `<folder>.lock` for the life of the process; the lock goes with it, however it ends. Raises AlreadyRunning."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """Locks `<folder>.lock` for the life of the process; the lock goes with it, however it ends. Raises AlreadyRunning, and
+    FileNotFoundError when the folder above is missing."""
     lock = folder.with_name(folder.name + ".lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -85,24 +85,25 @@ class Ahead:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="embed-ahead")
-        self._batch: Batch | None = None
-        self._future: Future[float] | None = None
-        self.named: set[str] = set()
-        """Source ids in the batch that is embedded."""
+        self._put: tuple[Batch, Future[float]] | None = None
+
+    @property
+    def named(self) -> set[str]:
+        """Source ids in the batch that was put and not taken."""
+        return self._put[0].named if self._put else set()
 
     def put(self, batch: Batch) -> tuple[Batch, float] | None:
-        """Begins with `batch`; returns the batch before it, which now has its vectors, and the seconds they took."""
+        """Begins with `batch`; returns the batch before it, as `take` does."""
         future = self._pool.submit(self._embed, batch)
-        try:
-            return self.take()
-        finally:
-            self._batch, self._future, self.named = batch, future, batch.named
+        before = self.take()
+        self._put = batch, future
+        return before
 
     def take(self) -> tuple[Batch, float] | None:
-        """Waits for the batch that was put last, unless it was taken. Raises what the embedder raised."""
-        batch, future = self._batch, self._future
-        self._batch, self._future, self.named = None, None, set()
-        return (batch, future.result()) if batch is not None and future is not None else None
+        """Waits for the batch that was put last; returns it with its vectors, and the seconds they took. None when it was
+        taken already. Raises what the embedder raised."""
+        put, self._put = self._put, None
+        return (put[0], put[1].result()) if put else None
 
     def close(self) -> None:
         """Returns when nothing is being embedded; what waits is given up."""

@@ -78,7 +78,8 @@ class Sync(Configuration, History):
     ) -> None:
         found = sources or Sources()
         credentials = Credentials(database, ledger, open_sealer(settings))
-        self._schedule = Schedule(self.start_due, self.recover)
+        self._schedule = Schedule(self._turn, self.recover)
+        self._healed = False
         requests = Requests(database, clock, self._schedule.wake)
         default_every_s = settings.sync_every_minutes * 60
         Configuration.__init__(
@@ -252,7 +253,19 @@ class Sync(Configuration, History):
             self._durable.start(
                 REMOVE, f"remove:{connector_id}", {"connector_id": connector_id}, "sync"
             )
+        self._heal()
+
+    def _heal(self) -> None:
         self._follower.heal()
+        self._healed = True
+
+    def _turn(self) -> None:
+        """An index that could not be healed at the start, its disk full or its server away, is tried again."""
+        try:
+            if not self._healed:
+                self._heal()
+        finally:
+            self.start_due()
 
     def start_due(self) -> None:
         """Starts what is due on each clock, sees to the watchers, and records what grew stale."""
