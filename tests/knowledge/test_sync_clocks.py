@@ -464,7 +464,7 @@ def test_a_long_content_run_looks_after_permissions_and_groups_itself(house: Hou
     house.world.on_page = in_the_middle
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.knowledge.sync.batch.DOCUMENTS", 4)
-        patch.setattr("app.knowledge.sync.content.BETWEEN_S", 0.0)
+        patch.setattr("app.knowledge.sync.keeping.BETWEEN_S", 0.0)
         assert house.run().status == "finished"
     assert told
 

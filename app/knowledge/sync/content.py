@@ -1,29 +1,29 @@
 """One content run of one connector, from its listing to the index. Harmless to repeat and to cut off anywhere.
 
-For each batch: parse and split what is new, embed it beside the batches before and after; then one transaction with documents, readers, chunks,
-failures, outbox, checkpoint and progress; then the index follows. Unchanged content is neither parsed nor embedded, a change
-of readers touches SQL and the index's copy only, a renamed document keeps its vectors, and what a listing did not name goes only after that listing was complete.
+For each batch: parse and split what is new, embed it beside the batches before and after; then one transaction with documents,
+readers, chunks, failures, outbox, checkpoint and progress; then the index follows. Unchanged content is neither parsed nor
+embedded, a change of readers touches SQL and the index's copy only, a renamed document keeps its vectors, and what a listing
+did not name goes only after that listing was complete.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import structlog
 from sqlalchemy import select, update
-from sqlmodel import Session, col
+from sqlmodel import col
 
-from app.db.tables import ChunkRow, ConnectorRow, SyncFailureRow
+from app.db.tables import ChunkRow, ConnectorRow
 from app.db.types import new_id
 from app.domain import Json
 from app.errors import DocumentError
 from app.knowledge.ingest import ParserProcess, split
 from app.knowledge.ingest.split import embedding_text
-from app.knowledge.sync import store
 from app.knowledge.sync.batch import Ahead, Batch, Known, Removals, read_known
 from app.knowledge.sync.engine import Engine, Progress
+from app.knowledge.sync.keeping import Keeper
 from app.knowledge.sync.reuse import Reuse
 from app.knowledge.sync.store import Permission, Prepared
 from connectors.contract import (
@@ -40,7 +40,6 @@ from connectors.contract import (
 
 log = structlog.get_logger(__name__)
 REMOVE_AT_ONCE = 200
-BETWEEN_S = 5.0
 REFETCH_AT_ONCE = 500
 
 
@@ -61,7 +60,6 @@ class ContentRun:
         ids: Sequence[str] = (),
     ) -> None:
         self._engine = engine
-        self._run_id = run_id
         self._connector_id = row.id
         self._connector = connector
         self._progress = progress
@@ -80,7 +78,7 @@ class ContentRun:
             self._known = read_known(session, row.id)
         self._reuse = Reuse(engine.database, engine.follower.index, self._known)
         self._removals = Removals(len(self._known), row.removal_share, row.removals_allowed)
-        self._looked_between = time.monotonic()
+        self._keeper = Keeper(engine, run_id, row.id, progress, self._known, again=self._again)
 
     def work(self) -> Json:
         """Returns the counts. Raises Cancelled, Stopping, TooManyRemovals, SourceFault, IndexUnavailable, or whatever the
@@ -216,7 +214,7 @@ class ContentRun:
         with self._engine.database.write() as session:
             self._progress.still_wanted(session)
             if whole:
-                self._forget_failures_but(session, self._failed)
+                self._keeper.forget_failures_but(session, self._failed)
             stored = {"state": dict(checkpoint.state), "complete": checkpoint.complete}
             session.execute(
                 update(ConnectorRow)
@@ -251,7 +249,7 @@ class ContentRun:
         self._progress.finish()  # a listing that was cut off by a cancel is not complete
         self._remove({*self._known} - listed)
         with self._engine.database.write() as session:
-            self._forget_failures_but(session, self._failed | listed)
+            self._keeper.forget_failures_but(session, self._failed | listed)
         missing = sorted(listed - self._known.keys() - self._failed)[:REFETCH_AT_ONCE]
         if missing and Capability.REFETCH in self._connector.capabilities:
             self._take_all(
@@ -272,71 +270,10 @@ class ContentRun:
         self._keep(self._ahead.take())
 
     def _keep(self, embedded: tuple[Batch, float] | None) -> None:
-        """Commits a batch, then lets the index follow."""
-        if embedded is None:
-            return
-        batch, seconds = embedded
-        self._progress.took("embed", seconds)
-        self._counts["embedded"] += len(batch.embed)
-        with self._progress.stage("store"), self._engine.database.write() as session:
-            self._progress.still_wanted(session)
-            self._store(session, batch)
-            self._progress.write(session)
-        with self._progress.stage("index"):
-            self._counts["embedded"] += self._engine.follower.follow(batch.vectors)
-        if time.monotonic() - self._looked_between > BETWEEN_S:
-            self._engine.between(self._connector_id)
-            self._looked_between = time.monotonic()
-
-    def _store(self, session: Session, batch: Batch) -> None:
-        at = self._engine.clock()
-        permissions = [item.permission for item in batch.documents]
-        permissions += [permission for _, permission in batch.unchanged]
-        if audiences := {k: v for p in permissions for k, v in p.audiences.items()}:
-            self._engine.directory.add_audiences(session, self._connector_id, audiences)
-        for item in batch.documents:
-            new = store.put_document(
-                session, self._connector_id, item, at, run_id=self._run_id, again=self._again
-            )
-            self._counts["added" if new else "changed"] += 1
-            self._counts["chunks"] += len(item.chunks)
-            self._known[item.document.id] = Known(
-                item.document_id, item.document.version, item.permission.hash
-            )
-        self._store_access(session, batch.unchanged)
-        gone = {s: self._known.pop(s).document_id for s in batch.deletions if s in self._known}
-        if gone:
-            store.remove_documents(session, self._connector_id, gone)
-            self._counts["removed"] += len(gone)
-        for failure in batch.failures:
-            store.record_failure(session, self._connector_id, failure, at)
-
-    def _store_access(self, session: Session, unchanged: Sequence[tuple[str, Permission]]) -> None:
-        """Compares with what is stored now: a permission run may have been here meanwhile."""
-        at = self._engine.clock()
-        wanted = {self._known[s].document_id: (s, p) for s, p in unchanged if s in self._known}
-        stored = store.access_hashes(session, list(wanted))
-        same = [d for d, before in stored.items() if before == wanted[d][1].hash]
-        store.confirm_access(session, same, at)
-        for document_id, before in stored.items():
-            source_id, permission = wanted[document_id]
-            if before != permission.hash:
-                self._counts["access"] += store.set_access(
-                    session, document_id, before, permission, at, run_id=self._run_id
-                )
-                version = self._known[source_id].version
-                self._known[source_id] = Known(document_id, version, permission.hash)
-        healed = [s for s, _ in unchanged if s not in self._failed]
-        store.forget_failure(session, self._connector_id, healed)
-
-    def _forget_failures_but(self, session: Session, kept: set[str]) -> None:
-        """Failures of what is no longer at the source, or no longer fails."""
-        named = session.execute(
-            select(col(SyncFailureRow.source_id)).where(
-                col(SyncFailureRow.connector_id) == self._connector_id
-            )
-        ).scalars()
-        store.forget_failure(session, self._connector_id, set(named) - kept)
+        if embedded is not None:
+            batch, seconds = embedded
+            self._progress.took("embed", seconds)
+            self._keeper.keep(batch, self._failed)
 
     def _present(self, chunk_ids: list[str]) -> set[str]:
         with self._engine.database.read() as session:
