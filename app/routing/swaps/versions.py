@@ -6,12 +6,10 @@ whose hash falls into its share, the same people at every question.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -23,34 +21,15 @@ from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import RouteChanged
-from app.routing.swaps.laid_over import applied, content_of, laid_over, pick
-from app.routing.table import MOST_WORTH_USD, RouteEntry, RoutingTable
+from app.routing.swaps.draft import Draft, Names, check
+from app.routing.swaps.in_use import InUse
+from app.routing.swaps.laid_over import applied, content_of
+from app.routing.table import RouteEntry, RoutingTable
 
-REREAD_S = 5.0
 OPEN = ("draft", "canary")
 Step = Literal[
     "drafted", "discarded", "canary_started", "canary_stopped", "published", "rolled_back"
 ]
-
-
-class Names(Protocol):
-    """What may be named in a draft."""
-
-    def models(self) -> Sequence[str]: ...
-
-    def prompts(self) -> Sequence[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a version says. `models` in order of preference; `prompt` may pin a version (`grounded@v1`). With `worth_usd` easy
-    questions go to the cheaper model: what a good answer instead of a bad one is worth, in dollars."""
-
-    models: tuple[str, ...]
-    prompt: str
-    temperature: float = 0.2
-    max_tokens: int = 800
-    worth_usd: float | None = None
 
 
 class RouteVersions:
@@ -70,30 +49,13 @@ class RouteVersions:
         self._table = table
         self._names = names
         self._clock = clock
-        self._lock = threading.Lock()
-        self._live: dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]] = {}
-        self._read_at: float | None = None
-        self._tables: dict[tuple[str, ...], tuple[RoutingTable, RoutingTable]] = {}
+        self._in_use = InUse(database)
 
     # Looking.
 
     def table(self, person: Person, base: RoutingTable | None = None) -> RoutingTable:
         """The routing table as it is for this person now."""
-        base = base or self._table()
-        live = self._current()
-        if not live:
-            return base
-        chosen = {
-            intent: pick(published, canary, person.id)
-            for intent, (published, canary) in live.items()
-        }
-        key = (str(id(base)), *(f"{i}:{r.id if r else 0}:{a}" for i, (r, a) in chosen.items()))
-        with self._lock:
-            if key not in self._tables:
-                entries = tuple(laid_over(e, live, chosen) for e in base.entries)
-                # The base is kept too: another one that got its id would be taken for it.
-                self._tables[key] = (base, replace(base, entries=entries))
-            return self._tables[key][1]
+        return self._in_use.table(person, base or self._table())
 
     def with_version(self, base: RoutingTable, row: RouteVersionRow) -> RoutingTable:
         """The table as it would be for everybody if this version were published."""
@@ -105,7 +67,7 @@ class RouteVersions:
         entry = next((e for e in self._table().entries if e.name == intent), None)
         if entry is None:
             raise NotFound(f"There is no intent '{intent}'.", fix="Choose one from the list.")
-        published, _ = self._current().get(intent, (None, None))
+        published, _ = self._in_use.current().get(intent, (None, None))
         return applied(entry, published) if published else entry
 
     def in_use(self, intent: str) -> RouteVersionRow:
@@ -158,7 +120,7 @@ class RouteVersions:
         return next((row for row in self.history(intent) if row.status in OPEN), None)
 
     def canaries(self) -> list[RouteVersionRow]:
-        return [canary for _, canary in self._current().values() if canary is not None]
+        return [canary for _, canary in self._in_use.current().values() if canary is not None]
 
     def get(self, version_id: str) -> RouteVersionRow:
         with self._database.read() as session:
@@ -170,7 +132,7 @@ class RouteVersions:
         """Makes the intent's draft, or changes the one there is. Raises NotFound, and InputError for names that do not exist,
         while a canary runs, or when another admin drafted at the same moment."""
         self.entry(intent)
-        self._check(draft)
+        check(draft, self._names)
         try:
             return self._drafted(actor, intent, draft)
         except IntegrityError:
@@ -264,25 +226,6 @@ class RouteVersions:
             last.status, last.ended_at = "published", None
             session.add(last)
 
-    def _check(self, draft: Draft) -> None:
-        unknown = [name for name in draft.models if name not in self._names.models()]
-        if not draft.models or unknown:
-            raise InputError(
-                f"There is no model {', '.join(unknown)}."
-                if unknown
-                else "A route needs at least one model.",
-                fix="Choose models from the list.",
-            )
-        if draft.prompt not in self._names.prompts():
-            raise InputError(f"There is no prompt '{draft.prompt}'.", fix="Choose one of the list.")
-        if not (0 <= draft.temperature <= 2 and 16 <= draft.max_tokens <= 32_000):
-            raise InputError("Temperature is 0 to 2, the longest answer 16 to 32,000 tokens.")
-        if draft.worth_usd is not None and not 0 < draft.worth_usd <= MOST_WORTH_USD:
-            raise InputError(
-                f"A good answer is worth more than nothing and at most {MOST_WORTH_USD:,} dollars.",
-                fix="Say what a good answer instead of a bad one saves.",
-            )
-
     def _step(
         self, session: Session, row: RouteVersionRow, change: Step, actor: str, reason: str = ""
     ) -> RouteVersionRow:
@@ -305,27 +248,8 @@ class RouteVersions:
                 },
             ),
         )
-        self._read_at = None
+        self._in_use.forget()
         return row
-
-    def _current(self) -> dict[str, tuple[RouteVersionRow | None, RouteVersionRow | None]]:
-        """Published and canary by intent, for intents that have either."""
-        at = time.monotonic()
-        if self._read_at is None or at - self._read_at > REREAD_S:
-            with self._database.read() as session:
-                rows = session.execute(
-                    select(RouteVersionRow).where(
-                        col(RouteVersionRow.status).in_(("published", "canary"))
-                    )
-                ).scalars()
-                found: dict[str, dict[str, RouteVersionRow]] = {}
-                for row in rows:
-                    found.setdefault(row.intent, {})[row.status] = row
-            with self._lock:
-                self._live = {i: (r.get("published"), r.get("canary")) for i, r in found.items()}
-                self._tables.clear()
-                self._read_at = at
-        return self._live
 
 
 def _existing(session: Session, version_id: str) -> RouteVersionRow:
