@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from app.chat.journal import model_calls, screened
+from app.chat.events import model_calls, screened
 from app.draft import Draft
 from app.records.events import Event, SearchDone
 from app.rehearsal.golden import Golden
