@@ -25,6 +25,7 @@ from app.knowledge.ingest.split import bm25_text, embedding_text
 from app.knowledge.search import Relevance, Search
 from app.knowledge.sync import store
 from app.knowledge.sync.outbox import Follower
+from app.knowledge.sync.permission import Permission
 from app.records import Ledger
 from connectors.contract import Access, Document
 from tests.bench.permissions_own import Own
@@ -177,7 +178,7 @@ def _put(
                 store.put_document(session, CONNECTOR, item, now())
 
 
-def _permission(readers: frozenset[str]) -> store.Permission:
+def _permission(readers: frozenset[str]) -> Permission:
     access = Access(
         known=True,
         everyone=EVERYONE in readers,
@@ -189,7 +190,7 @@ def _permission(readers: frozenset[str]) -> store.Permission:
         ),
         company_groups=True,
     )
-    return store.Permission.of(access, "internal", CONNECTOR)
+    return Permission.of(access, "internal", CONNECTOR)
 
 
 def principals(truth: Truth) -> dict[str, list[str]]:

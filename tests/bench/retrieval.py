@@ -31,6 +31,7 @@ from app.knowledge.ingest import Chunk, Parsed, Section, split
 from app.knowledge.search import Relevance, Search
 from app.knowledge.sync import store
 from app.knowledge.sync.outbox import Follower
+from app.knowledge.sync.permission import Permission
 from app.settings import Settings
 from connectors.contract import Access, Document
 
@@ -95,7 +96,7 @@ class Bench:
         self.document_of.update((chunk.id, row["_id"]) for chunk in chunks)
         access = Access(known=True, everyone=True)
         document = Document(row["_id"], title, text.encode(), "text/plain", "1", access, "public")
-        permission = store.Permission(True, frozenset({EVERYONE}), DataClass.PUBLIC)
+        permission = Permission(True, frozenset({EVERYONE}), DataClass.PUBLIC)
         return store.Prepared(document, row["_id"], title, text, chunks, permission)
 
     def _chunks(self, document_id: str, title: str, text: str) -> list[Chunk]:

@@ -30,6 +30,7 @@ from app.knowledge.ingest.split import bm25_text, embedding_text
 from app.knowledge.search import Relevance, Search
 from app.knowledge.sync import overview, store
 from app.knowledge.sync.outbox import Follower
+from app.knowledge.sync.permission import Permission
 from app.records import Ledger
 from connectors.contract import Access, Document
 
@@ -100,7 +101,7 @@ class World:
         title = f"Title of {document_id}"
         self.vectors[chunk.id] = self.embedder.documents([embedding_text(title, "", text)])[0]
         document = Document(document_id, title, text.encode(), "text/plain", text, access)
-        permission = store.Permission.of(access, "internal", "con")
+        permission = Permission.of(access, "internal", "con")
         item = store.Prepared(document, document_id, title, text, [chunk], permission)
         with self.database.write() as session:
             store.put_document(session, "con", item, now())
@@ -108,7 +109,7 @@ class World:
     def change_readers(self, document_id: str) -> None:
         self.readers[document_id] = access = self.access()
         self.stale.discard(document_id)
-        permission = store.Permission.of(access, "internal", "con")
+        permission = Permission.of(access, "internal", "con")
         with self.database.write() as session:
             store.set_access(session, document_id, "", permission, now())
 

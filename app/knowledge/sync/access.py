@@ -12,7 +12,7 @@ from app.domain import Json
 from app.knowledge.sync import store
 from app.knowledge.sync.batch import Known, Removals, read_known
 from app.knowledge.sync.engine import Engine, Progress
-from app.knowledge.sync.store import Permission
+from app.knowledge.sync.permission import Permission
 from connectors.contract import AccessChange, Capability, Checkpoint, Connector, Listed
 
 AT_ONCE = 200

@@ -11,7 +11,8 @@ from sqlmodel import Session, col
 
 from app.db.tables import DocumentRow
 from app.knowledge.embed import Embedder, Vector
-from app.knowledge.sync.store import PIPELINE, Permission, Prepared
+from app.knowledge.sync.permission import Permission
+from app.knowledge.sync.store import PIPELINE, Prepared
 from connectors.contract import Failure
 
 DOCUMENTS = 64

@@ -24,8 +24,9 @@ from app.knowledge.ingest.split import embedding_text
 from app.knowledge.sync.batch import Ahead, Batch, Known, Removals, read_known
 from app.knowledge.sync.engine import Engine, Progress
 from app.knowledge.sync.keeping import Keeper
+from app.knowledge.sync.permission import Permission
 from app.knowledge.sync.reuse import Reuse
-from app.knowledge.sync.store import Permission, Prepared
+from app.knowledge.sync.store import Prepared
 from connectors.contract import (
     Access,
     Capability,

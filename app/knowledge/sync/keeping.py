@@ -12,7 +12,7 @@ from app.db.tables import SyncFailureRow
 from app.knowledge.sync import store
 from app.knowledge.sync.batch import Batch, Known
 from app.knowledge.sync.engine import Engine, Progress
-from app.knowledge.sync.store import Permission
+from app.knowledge.sync.permission import Permission
 
 BETWEEN_S = 5.0
 
