@@ -23,7 +23,9 @@ from app.knowledge.embed import Embedder
 from app.knowledge.index import VectorIndex
 from app.knowledge.ingest.process import TIMEOUT_S
 from app.knowledge.sync import clocks, freshness, overview
+from app.knowledge.sync.attempt import INTERRUPTED
 from app.knowledge.sync.clocks import ACTIVE, CONTENT
+from app.knowledge.sync.closing import Closer
 from app.knowledge.sync.configuration import Configuration, actor_id, existing
 from app.knowledge.sync.credentials import Credentials
 from app.knowledge.sync.engine import Engine
@@ -32,7 +34,7 @@ from app.knowledge.sync.live import LiveCheck
 from app.knowledge.sync.outbox import Follower
 from app.knowledge.sync.overview import ConnectorStatus
 from app.knowledge.sync.requests import Requests, waiting
-from app.knowledge.sync.runs import INTERRUPTED, Runs
+from app.knowledge.sync.runs import Runs
 from app.knowledge.sync.schedule import Schedule
 from app.knowledge.sync.sources import Sources
 from app.knowledge.sync.watchers import Watchers
@@ -96,14 +98,15 @@ class Sync(Configuration, History):
             parse_timeout_s=parse_timeout_s,
             clock=clock,
         )
+        self._closer = Closer(database, ledger, clock)
         self._runs = Runs(
             database,
-            ledger,
             directory,
             self._sources,
             self.credentials,
             self._follower,
             self._engine,
+            self._closer,
             clock,
         )
         self._workshop = Workshop(self._sources, self.credentials, clock)
@@ -134,7 +137,7 @@ class Sync(Configuration, History):
                 argument = {"run_id": run_id, "actor": actor_id(actor)}
                 self._durable.start(SYNC, _workflow(run_id), argument, "sync")
             except Exception:
-                self._runs.close(run_id, "failed", {}, "It could not be started.", "Try again.")
+                self._closer.close(run_id, "failed", {}, "It could not be started.", "Try again.")
                 raise
         return run_id
 
@@ -248,7 +251,7 @@ class Sync(Configuration, History):
             unfinished = list(removing)
         for run_id in left:
             if self._durable.status(_workflow(run_id)) not in {"ENQUEUED", "PENDING", "DELAYED"}:
-                self._runs.close(run_id, "interrupted", None, *INTERRUPTED)
+                self._closer.close(run_id, "interrupted", None, *INTERRUPTED)
         for connector_id in unfinished:
             self._durable.start(
                 REMOVE, f"remove:{connector_id}", {"connector_id": connector_id}, "sync"
