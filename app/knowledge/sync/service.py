@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import select
@@ -12,11 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from app.db.engine import Database
-from app.db.tables import (
-    ConnectorRow,
-    SyncRunRow,
-)
-from app.domain import Json, Person, now
+from app.db.tables import ConnectorRow, SyncRunRow
+from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.identity.groups import Directory
 from app.knowledge.embed import Embedder
@@ -24,6 +20,7 @@ from app.knowledge.index import VectorIndex
 from app.knowledge.ingest.process import TIMEOUT_S
 from app.knowledge.sync import clocks, freshness, overview
 from app.knowledge.sync.attempt import INTERRUPTED
+from app.knowledge.sync.background import Background, DurableWork
 from app.knowledge.sync.clocks import ACTIVE, CONTENT
 from app.knowledge.sync.closing import Closer
 from app.knowledge.sync.configuration import Configuration, actor_id, existing
@@ -45,17 +42,6 @@ from app.settings import Settings
 from connectors.contract import Capability, Event, Handled
 
 log = structlog.get_logger(__name__)
-SYNC, REMOVE = "sync", "remove_connector"
-
-
-class DurableWork(Protocol):
-    """What is needed of `app.durable.Durable`."""
-
-    def register(self, name: str, function: Callable[[Json], None]) -> None: ...
-
-    def start(self, name: str, workflow_id: str, argument: Json, queue: Any = ...) -> None: ...
-
-    def status(self, workflow_id: str) -> str | None: ...
 
 
 class Sync(Configuration, History):
@@ -88,7 +74,6 @@ class Sync(Configuration, History):
             self, database, ledger, found, credentials, requests, default_every_s, clock
         )
         History.__init__(self, database, ledger, found, clock)
-        self._durable = durable
         self._follower = Follower(database, index, embedder)
         self._engine = Engine(
             database,
@@ -112,10 +97,7 @@ class Sync(Configuration, History):
         self._workshop = Workshop(self._sources, self.credentials, clock)
         self._watchers = Watchers(self._workshop, self._noticed)
         self.live = LiveCheck(database, self._sources, self.credentials, clock=clock)
-        durable.register(
-            SYNC, lambda argument: self.run(str(argument["run_id"]), str(argument["actor"]))
-        )
-        durable.register(REMOVE, lambda argument: self._runs.remove(str(argument["connector_id"])))
+        self._background = Background(durable, self._runs.work, self._runs.remove)
 
     # Syncs
 
@@ -134,8 +116,7 @@ class Sync(Configuration, History):
         run_id, new = self._runs.open(connector_id, scope, mode)
         if new:
             try:
-                argument = {"run_id": run_id, "actor": actor_id(actor)}
-                self._durable.start(SYNC, _workflow(run_id), argument, "sync")
+                self._background.start_run(run_id, actor_id(actor))
             except Exception:
                 self._closer.close(run_id, "failed", {}, "It could not be started.", "Try again.")
                 raise
@@ -221,9 +202,7 @@ class Sync(Configuration, History):
             row = existing(session, connector_id)
             row.status = "deleting"
             self._record(session, actor, row, "deleted", [])
-        self._durable.start(
-            REMOVE, f"remove:{connector_id}", {"connector_id": connector_id}, "sync"
-        )
+        self._background.start_removal(connector_id)
 
     # The schedule
 
@@ -250,12 +229,10 @@ class Sync(Configuration, History):
             ).scalars()
             unfinished = list(removing)
         for run_id in left:
-            if self._durable.status(_workflow(run_id)) not in {"ENQUEUED", "PENDING", "DELAYED"}:
+            if not self._background.has_run(run_id):
                 self._closer.close(run_id, "interrupted", None, *INTERRUPTED)
         for connector_id in unfinished:
-            self._durable.start(
-                REMOVE, f"remove:{connector_id}", {"connector_id": connector_id}, "sync"
-            )
+            self._background.start_removal(connector_id)
         self._heal()
 
     def _heal(self) -> None:
@@ -311,7 +288,3 @@ class Sync(Configuration, History):
             self._requests.ask(connector_id, CONTENT)
         except IntegrityError:
             log.info("a change was noticed at a connector that is gone", connector=connector_id)
-
-
-def _workflow(run_id: str) -> str:
-    return f"sync:{run_id}"
