@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col
+from sqlalchemy import select, update
+from sqlmodel import col
 
 from app.access import Policy, require
 from app.access.policy import APPROVAL
@@ -18,17 +17,18 @@ from app.actions.definitions import ACTIONS, ActionDefinition
 from app.actions.effects import payload_hash
 from app.actions.offers import make_offers, more_offer, next_step
 from app.actions.prefill import Conversation
+from app.actions.requests import Requests, no_request, requested
 from app.actions.runs import CHANGED, ActionRuns
 from app.actions.tickets import tickets_of
 from app.budgets import Standing, SumKey
 from app.db import Database
-from app.db.tables import ActionRequestRow, TicketRow, TurnRow
+from app.db.tables import ActionRequestRow, TicketRow
 from app.domain import Decision, Json, Offer, Passage, Person, now
 from app.durable import Durable
 from app.errors import ActionError, AlreadyDecided, InputError, NotFound
 from app.identity.accounts import Accounts
 from app.records import Ledger
-from app.records.events import ActionDecided, ActionRequested
+from app.records.events import ActionDecided
 from app.settings import Settings
 
 
@@ -52,6 +52,7 @@ class ActionDesk:
         self._settings = settings
         self._clock = clock
         self._definitions = {definition.name: definition for definition in ACTIONS}
+        self._requests = Requests(database, ledger)
         self._runs = ActionRuns(database, ledger, policy, durable, accounts, settings, clock)
 
     # What can be done.
@@ -131,14 +132,14 @@ class ActionDesk:
 
         Raises NotFound for an unknown action or somebody else's turn or offer, InputError for a faulty form and Denied.
         """
-        row = self._known(person, offer_id)
+        row = self._requests.of_offer(person, offer_id)
         if row is None:
             definition = self.definition(name)
             decision = self._policy.run_action(person, name)
             require(decision, person, f"use '{definition.label}'", self._ledger)
             payload = self.payload(name, person, arguments)
             waits = APPROVAL in decision.obligations
-            row = self._record(
+            row = self._requests.record(
                 person,
                 ActionRequestRow(
                     offer_id=offer_id,
@@ -168,33 +169,13 @@ class ActionDesk:
         with self._database.write() as session:
             row = session.get(ActionRequestRow, request_id)
             if row is None or row.person_id != person.id:
-                raise _no_request()
+                raise no_request()
             if row.status == "failed":
                 row.status, row.error = "approved", ""
                 session.add(row)
-                self._ledger.append(session, _requested(row, "tried again"))
+                self._ledger.append(session, requested(row, "tried again"))
         if row.status == "approved":
             self._runs.start(row)
-        return row
-
-    def _known(self, person: Person, offer_id: str) -> ActionRequestRow | None:
-        with self._database.read() as session:
-            return _own(session, person, offer_id)
-
-    def _record(self, person: Person, row: ActionRequestRow) -> ActionRequestRow:
-        try:
-            with self._database.write() as session:
-                known = _own(session, person, row.offer_id)
-                if known is not None:
-                    return known
-                _check_turn(session, row)
-                session.add(row)
-                self._ledger.append(session, _requested(row, row.policy_reason))
-        except IntegrityError:  # another process was quicker with the same offer
-            known = self._known(person, row.offer_id)
-            if known is None:
-                raise
-            return known
         return row
 
     # Deciding.
@@ -210,7 +191,7 @@ class ActionDesk:
         comment = comment.strip()
         if not approve and not comment:
             raise InputError("A rejection needs a reason.", fix="Write one sentence and send it.")
-        row = self._request(request_id)
+        row = self._requests.get(request_id)
         decision = self._policy.approve(person, row.action, row.person_id, row.team)
         require(decision, person, "decide on this request", self._ledger)
         if approve and payload_hash(row.payload) != row.payload_hash:
@@ -243,7 +224,7 @@ class ActionDesk:
                     requester=row.person_id,
                 ),
             )
-        row = self._request(request_id)
+        row = self._requests.get(request_id)
         if approve:
             self._runs.start(row)
         return row
@@ -265,70 +246,16 @@ class ActionDesk:
             ]
 
     def decided_by(self, person: Person) -> list[ActionRequestRow]:
-        return self._rows(col(ActionRequestRow.decided_by) == person.id)
+        return self._requests.newest_first(col(ActionRequestRow.decided_by) == person.id)
 
     def mine(self, person: Person) -> list[ActionRequestRow]:
-        return self._rows(col(ActionRequestRow.person_id) == person.id)
+        return self._requests.newest_first(col(ActionRequestRow.person_id) == person.id)
 
     def of_conversation(self, conversation_id: str) -> list[ActionRequestRow]:
         """For a conversation whose ownership the caller has checked."""
-        return self._rows(col(ActionRequestRow.conversation_id) == conversation_id)
+        return self._requests.newest_first(col(ActionRequestRow.conversation_id) == conversation_id)
 
     def tickets(self, person: Person) -> list[TicketRow]:
         """The person's own tickets at the built-in request desk."""
         with self._database.read() as session:
             return tickets_of(session, person.id)
-
-    def _rows(self, condition: ColumnElement[bool]) -> list[ActionRequestRow]:
-        with self._database.read() as session:
-            return list(
-                session.execute(
-                    select(ActionRequestRow)
-                    .where(condition)
-                    .order_by(col(ActionRequestRow.created_at).desc())
-                ).scalars()
-            )
-
-    def _request(self, request_id: str) -> ActionRequestRow:
-        with self._database.read() as session:
-            row = session.get(ActionRequestRow, request_id)
-        if row is None:
-            raise _no_request()
-        return row
-
-
-def _own(session: Session, person: Person, offer_id: str) -> ActionRequestRow | None:
-    row = session.execute(
-        select(ActionRequestRow).where(col(ActionRequestRow.offer_id) == offer_id)
-    ).scalar_one_or_none()
-    if row is not None and row.person_id != person.id:
-        raise _no_request()
-    return row
-
-
-def _check_turn(session: Session, row: ActionRequestRow) -> None:
-    """A request belongs to a turn of the person's own, in the conversation it says; or to none."""
-    if not row.turn_id and not row.conversation_id:
-        return
-    found = session.execute(
-        select(col(TurnRow.person_id), col(TurnRow.conversation_id)).where(
-            col(TurnRow.id) == row.turn_id
-        )
-    ).one_or_none()
-    if found is None or tuple(found) != (row.person_id, row.conversation_id):
-        raise NotFound("There is no such answer to act on.")
-
-
-def _requested(row: ActionRequestRow, reason: str) -> ActionRequested:
-    return ActionRequested(
-        actor=row.person_id,
-        subject=row.id,
-        action=row.action,
-        payload_sha=row.payload_hash,
-        needs_approval=row.needs_approval,
-        reason=reason,
-    )
-
-
-def _no_request() -> NotFound:
-    return NotFound("There is no such request.", fix="Go back to your requests.")
