@@ -27,7 +27,7 @@ OWNERS = {
     "authlib": ("app/identity/",),
     "joserfc": ("app/identity/",),
     "cedarpy": ("app/access/",),
-    "dbos": ("app/durable.py",),
+    "dbos": ("app/durable/work.py",),
     "alembic": ("app/db/",),
     "prometheus_client": ("app/api/",),
 }

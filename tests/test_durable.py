@@ -15,7 +15,8 @@ import pytest
 
 from app.db import Database
 from app.domain import Json
-from app.durable import SYNC_LIMIT, Durable
+from app.durable import Durable
+from app.durable.work import SYNC_LIMIT
 from app.errors import ConfigurationError
 from app.settings import Settings
 from tests.servers.postgres import postgres

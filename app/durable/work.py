@@ -4,16 +4,12 @@ A function is registered by name, started with a workflow id and a JSON argument
 is killed half-way: the next one starts it again from its beginning. So it must be harmless to repeat: look at what is
 already done, then do the rest. One that raises is recorded as failed and not tried again.
 
-Every process has an executor id of its own and holds a lock with that name while it lives: a locked file in the data
-folder for SQLite, a session's advisory lock for PostgreSQL. The operating system and the server release them however the
-process ends, so a free lock means a dead owner and its work is taken over at once, without a clock or a heartbeat.
+Every process has an executor id of its own and holds a lock with that name while it lives (locks.py). A free lock means a
+dead owner and its work is taken over at once, without a clock or a heartbeat.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import logging
 import os
 import secrets
@@ -22,13 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event
 
 from app.db.engine import Database
 from app.domain import Json
+from app.durable.locks import AdvisoryLocks, FileLocks, Locks
 from app.errors import ConfigurationError, SwitchboardError
 from app.settings import Settings
 
@@ -65,7 +62,7 @@ class Durable:
         self._after_launch: list[Callable[[], None]] = []
         self._workflows: dict[str, Callable[[Json], None]] = {}
         self._executor_id = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._locks: _Locks | None = None
+        self._locks: Locks | None = None
         self._engine: Engine | None = None
         self._stopping = threading.Event()
         self._sweeper: threading.Thread | None = None
@@ -215,10 +212,10 @@ class Durable:
             config["sys_db_pool_size"] = 8
         return config
 
-    def _make_locks(self) -> _Locks:
+    def _make_locks(self) -> Locks:
         if self._database.is_sqlite:
-            return _FileLocks(self._folder)
-        return _AdvisoryLocks(self._database.engine)
+            return FileLocks(self._folder)
+        return AdvisoryLocks(self._database.engine, APPLICATION)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(SWEEP_S):
@@ -259,83 +256,6 @@ class Durable:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
-
-
-class _Locks(Protocol):
-    """Locks that end with their process."""
-
-    def hold(self, name: str) -> bool: ...
-
-    def release(self, name: str) -> None: ...
-
-    def renew(self, name: str) -> None:
-        """Takes the own lock again if it was lost while the process lived."""
-
-    def close(self) -> None: ...
-
-
-class _FileLocks:
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._held: dict[str, IO[bytes]] = {}
-
-    def hold(self, name: str) -> bool:
-        file = (self._folder / f"{name}.lock").open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        self._held[name] = file
-        return True
-
-    def release(self, name: str) -> None:
-        file = self._held.pop(name, None)
-        if file is not None:
-            Path(file.name).unlink(missing_ok=True)
-            file.close()
-
-    def renew(self, name: str) -> None:
-        """A file lock cannot be lost."""
-
-    def close(self) -> None:
-        for name in list(self._held):
-            self.release(name)
-
-
-class _AdvisoryLocks:
-    """One connection of its own holds them: they end with it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._connection = self._connect()
-
-    def hold(self, name: str) -> bool:
-        return bool(self._ask("SELECT pg_try_advisory_lock(:key)", name))
-
-    def release(self, name: str) -> None:
-        with contextlib.suppress(Exception):  # a lost connection has released it already
-            self._ask("SELECT pg_advisory_unlock(:key)", name)
-
-    def renew(self, name: str) -> None:
-        try:
-            self._connection.execute(text("SELECT 1"))
-        except Exception:
-            self._connection.close()
-            self._connection = self._connect()
-            self.hold(name)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _ask(self, statement: str, name: str) -> Any:
-        digest = hashlib.sha256(f"{APPLICATION}:{name}".encode()).digest()
-        key = int.from_bytes(digest[:8], signed=True)
-        return self._connection.execute(text(statement), {"key": key}).scalar()
-
-    def _connect(self) -> Connection:
-        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _sqlite(path: Path) -> Engine:
