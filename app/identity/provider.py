@@ -24,10 +24,11 @@ from joserfc.jwk import KeySet
 
 from app.domain import now
 from app.errors import SignInError
-from app.identity.addresses import host_of, is_loopback, secure_or_loopback
+from app.identity.addresses import host_of, is_loopback
 from app.identity.claims import ClaimNames, Proof, prove, read
+from app.identity.discovery import Metadata, discovery_address
 from app.identity.faults import fault
-from app.identity.id_token import Expected, KeyNotFound, allowed_algorithms, verify
+from app.identity.id_token import Expected, KeyNotFound, verify
 
 CACHE_FOR = timedelta(hours=1)
 # A hint of many groups would not fit into an address; the client id says enough then.
@@ -47,21 +48,6 @@ class ProviderConfig:
     timeout_s: float = 5.0
     outer: str = ""
     inner: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """The part of the discovery document that is used."""
-
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    userinfo_endpoint: str
-    end_session_endpoint: str
-    auth_methods: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    names_itself: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +73,8 @@ class Provider:
     async def metadata(self) -> Metadata:
         """The discovery document, at most an hour old."""
         if self._metadata is None or self._clock() - self._metadata[0] > CACHE_FOR:
-            document = await self._get_json(self._discovery_address())
-            self._metadata = (self._clock(), self._parse(document))
+            document = await self._get_json(discovery_address(self.config.issuer))
+            self._metadata = (self._clock(), Metadata.of(document, self.config.issuer))
         return self._metadata[1]
 
     async def authorization_url(
@@ -149,8 +135,8 @@ class Provider:
 
     async def check(self) -> ProviderCheck:
         """Asks the provider anew, for the pre-flight: is it there, is it whole, do the clocks agree."""
-        response = await self._get(self._discovery_address())
-        metadata = self._parse(_json_object(response))
+        response = await self._get(discovery_address(self.config.issuer))
+        metadata = Metadata.of(_json_object(response), self.config.issuer)
         await self._fetch_keys(metadata)
         try:
             told = parsedate_to_datetime(response.headers.get("date", ""))
@@ -159,31 +145,6 @@ class Provider:
             skew = None
         return ProviderCheck(
             metadata.issuer, skew, metadata.algorithms, bool(metadata.end_session_endpoint)
-        )
-
-    def _discovery_address(self) -> str:
-        return self.config.issuer.rstrip("/") + "/.well-known/openid-configuration"
-
-    def _parse(self, document: Mapping[str, Any]) -> Metadata:
-        issuer = document.get("issuer")
-        if not isinstance(issuer, str) or issuer.rstrip("/") != self.config.issuer.rstrip("/"):
-            raise fault("provider_metadata", detail=f"issuer is {issuer!r}")
-        found = {name: str(document.get(name) or "") for name in _ENDPOINTS}
-        missing = [name for name in _REQUIRED if not found[name]]
-        if missing:
-            raise fault("provider_metadata", detail=f"missing {', '.join(missing)}")
-        unsafe = [name for name, url in found.items() if url and not secure_or_loopback(url)]
-        if unsafe:
-            raise fault("provider_metadata", detail=f"not https: {', '.join(unsafe)}")
-        methods = document.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        return Metadata(
-            issuer=issuer,
-            **found,
-            auth_methods=tuple(methods),
-            algorithms=allowed_algorithms(
-                document.get("id_token_signing_alg_values_supported") or ()
-            ),
-            names_itself=bool(document.get("authorization_response_iss_parameter_supported")),
         )
 
     async def _exchange(
@@ -283,10 +244,6 @@ class Provider:
     def _inner(self, url: str) -> str:
         outer, inner = self.config.outer, self.config.inner
         return inner + url.removeprefix(outer) if outer and url.startswith(outer + "/") else url
-
-
-_REQUIRED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-_ENDPOINTS = (*_REQUIRED, "userinfo_endpoint", "end_session_endpoint")
 
 
 def _auth_method(metadata: Metadata, config: ProviderConfig) -> str:
