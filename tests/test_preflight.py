@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from app.data_folder import DataFolder
 from app.db import Database
 from app.domain import now
-from app.llm.scripted import ScriptedServer
+from app.llm.scripted_server import ScriptedServer
 from app.preflight import (
     CHECKS,
     Outcome,

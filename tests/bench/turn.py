@@ -167,7 +167,7 @@ def model_server(stack: ExitStack, work: Path, tokens: int, delay_ms: float) -> 
     child = stack.enter_context(
         process(
             [
-                *("-m", "app.llm.scripted", "--port", str(port)),
+                *("-m", "app.llm.scripted_server", "--port", str(port)),
                 *("--tokens", str(tokens), "--delay-ms", str(delay_ms)),
             ],
             {},

@@ -102,7 +102,7 @@ def scripted_model(
     """A model that answers slowly over HTTP, and one for each of `says` with that text; yields its base URL."""
     port = free_port()
     log = folder / "model.log"
-    arguments = ["-m", "app.llm.scripted", "--port", str(port)]
+    arguments = ["-m", "app.llm.scripted_server", "--port", str(port)]
     arguments += ["--tokens", str(tokens), "--delay-ms", str(delay_ms)]
     for name, text in says.items():
         arguments += ["--say", f"{name}={text}"]

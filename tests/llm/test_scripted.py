@@ -15,7 +15,8 @@ import pytest
 from app.domain import ChatMessage, ModelCall, Prompt, TextDelta
 from app.errors import ModelUnavailable
 from app.llm.openai import OpenAIModel
-from app.llm.scripted import PASSAGE_MARK, ScriptedModel, ScriptedServer
+from app.llm.scripted import ScriptedModel
+from app.llm.scripted_server import PASSAGE_MARK, ScriptedServer
 from tests.llm.conftest import answer, call
 
 
@@ -120,7 +121,7 @@ def test_it_is_served_by_the_command_line() -> None:
     command = [
         sys.executable,
         "-m",
-        "app.llm.scripted",
+        "app.llm.scripted_server",
         "--port",
         "0",
         "--tokens",

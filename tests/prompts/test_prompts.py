@@ -10,7 +10,7 @@ import pytest
 
 from app.domain import AccessBasis, DataClass, Exchange, Passage
 from app.errors import PromptError
-from app.llm.scripted import PASSAGE_MARK
+from app.llm.scripted_server import PASSAGE_MARK
 from app.prompts import FOLDER, PromptLibrary, fingerprint
 from app.routing import RoutingTable
 

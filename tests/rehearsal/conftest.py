@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from app.db.tables import ConversationRow, GoldenQuestionRow, RehearsalRow, RouteVersionRow
 from app.domain import DataClass, Person, Role
 from app.llm.openai import OpenAIModel
-from app.llm.scripted import ScriptedServer
+from app.llm.scripted_server import ScriptedServer
 from app.rehearsal import Golden, Rehearsals
 from app.routing.swaps import Draft
 from tests.chat.house import House, card, house

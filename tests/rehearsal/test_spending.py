@@ -23,7 +23,8 @@ from app import wiring
 from app.budgets import EACH, money
 from app.db.tables import BudgetReservationRow, BudgetSumRow, RehearsalRow
 from app.domain import DataClass, ModelCall, Role
-from app.llm.scripted import ScriptedModel, ScriptedServer
+from app.llm.scripted import ScriptedModel
+from app.llm.scripted_server import ScriptedServer
 from app.rehearsal import Golden, Result
 from app.rehearsal.rehearsals import AT_ONCE
 from app.settings import Settings
