@@ -1,8 +1,7 @@
 """Rehearsals in the background: an intent's golden questions on the published route and on a draft, side by side.
 
-It runs on the models' loop as the admin who started it, a few questions at a time, and keeps each result as it comes. The
-two sides of a question are asked one after the other, in turn first, so that neither is slowed by the other. Nothing of it is
-a turn: no usage, no thumbs, no breaker, no canary sees it. What it asked and cost is in the log, and is paid from the budgets that
+It runs on the models' loop as the admin who started it (asking.py) and keeps each result as it comes. Nothing of it is a
+turn: no usage, no thumbs, no breaker, no canary sees it. What it asked and cost is in the log, and is paid from the budgets that
 a question of this intent by this admin falls under (till.py); where one has no room it stops and keeps what was answered.
 """
 
@@ -22,43 +21,21 @@ from app.db import Database
 from app.db.tables import RehearsalRow, RouteVersionRow
 from app.db.types import new_id
 from app.domain import Json, Person, now
-from app.draft import Draft
-from app.errors import InputError, SwitchboardError
+from app.errors import InputError
 from app.records import Ledger
 from app.rehearsal.answers import GoodAnswers
 from app.rehearsal.apart import apart
+from app.rehearsal.asking import Asking, Plan
 from app.rehearsal.estimate import Estimate, estimate
 from app.rehearsal.golden import Golden, GoldenSets
-from app.rehearsal.judge import Judge
-from app.rehearsal.measure import Judged, Side, compared
-from app.rehearsal.played import Played
-from app.rehearsal.runs import End, Result, Runs
-from app.rehearsal.side import Scene, play, scene
+from app.rehearsal.runs import End, Runs
 from app.rehearsal.till import Till
-from app.routing import RouteEntry, RoutingTable
 from app.routing.classifier import Vector
 from app.routing.swaps import RouteVersions
 from app.stages import Stages
 
-AT_ONCE = 3
-"""Questions that are under way together."""
 BEAT_S = 2.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Everything one rehearsal needs."""
-
-    id: str
-    person_id: str
-    goldens: tuple[Golden, ...]
-    entry: RouteEntry
-    before: RoutingTable
-    after: RoutingTable
-    judge: str
-    stages: Stages
-    spender: Spender
 
 
 @dataclass(frozen=True)
@@ -146,7 +123,7 @@ class Rehearsals:
         if running:
             await asyncio.wait([live.whole for live in running.values()], timeout=timeout_s)
 
-    def _planned(self, id: str, person: Person, version: RouteVersionRow, judge: str) -> _Plan:
+    def _planned(self, id: str, person: Person, version: RouteVersionRow, judge: str) -> Plan:
         stages = apart(self._turns.stages)
         if version.status not in ("draft", "canary"):
             raise InputError("Only a draft or a canary is rehearsed.", fix="Reload the page.")
@@ -161,9 +138,9 @@ class Rehearsals:
         after = self._versions.with_version(table, version)
         entry = before.entry(version.intent)
         spender = Spender.of(person, version.intent)
-        return _Plan(id, person.id, goldens, entry, before, after, judge, stages, spender)
+        return Plan(id, person.id, goldens, entry, before, after, judge, stages, spender)
 
-    async def _run(self, planned: _Plan) -> None:
+    async def _run(self, planned: Plan) -> None:
         """The questions, and beside them the sign that somebody is at work and still wanted."""
         whole = asyncio.current_task()
         assert whole is not None
@@ -172,7 +149,8 @@ class Rehearsals:
             return
         pay = functools.partial(self.runs.pay, planned.id)
         till = Till(planned.spender, planned.stages, pay)
-        work = asyncio.create_task(self._questions(planned, till))
+        asking = Asking(planned, till, self._turns, self._person, self.runs, self._ledger)
+        work = asyncio.create_task(asking.work())
         self._live[planned.id] = _Live(whole, work)
         try:
             while not (await asyncio.wait({work}, timeout=BEAT_S))[0]:
@@ -183,93 +161,6 @@ class Rehearsals:
         finally:
             work.cancel()
             self._live.pop(planned.id, None)
-
-    async def _questions(self, planned: _Plan, till: Till) -> None:
-        room = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for position, golden in enumerate(planned.goldens):
-                group.create_task(self._question(planned, till, position, golden, room))
-
-    async def _question(
-        self, planned: _Plan, till: Till, position: int, golden: Golden, room: asyncio.Semaphore
-    ) -> None:
-        async with room:
-            if till.stopped_at:
-                return
-            played = Played(new_id("rres"), golden)
-            try:
-                await self._both(planned, till, played, published_first=position % 2 == 0)
-                await self._judge(planned, till, played)
-                await self._turns.in_pool(lambda: self._keep(planned, till, position, played))
-            except asyncio.CancelledError:
-                # What was asked is paid for and told, though nobody reads it.
-                await asyncio.shield(self._turns.in_pool(lambda: self._record(played)))
-                raise
-
-    async def _both(
-        self, planned: _Plan, till: Till, played: Played, *, published_first: bool
-    ) -> None:
-        """The search, then one side after the other."""
-        look = functools.partial(self._scene, planned, played)
-        try:
-            played.scene = await self._turns.in_pool(look)
-        except SwitchboardError as error:
-            played.before = played.after = Side(error=f"{error.message} {error.fix}")
-            return
-        for published in (True, False) if published_first else (False, True):
-            if played.unpaid:
-                return
-            draft = Draft(played.id)
-            table = planned.before if published else planned.after
-            if published:
-                played.before_draft = draft
-            else:
-                played.after_draft = draft
-            side = await play(played.scene, table, planned.stages, draft, till)
-            if published:
-                played.before = side
-            else:
-                played.after = side
-
-    async def _judge(self, planned: _Plan, till: Till, played: Played) -> None:
-        before, after = played.before_draft, played.after_draft
-        answered = not (played.before.error or played.after.error or played.unpaid)
-        if planned.judge and answered and before is not None and after is not None:
-            played.judge = Judge(
-                planned.judge, planned.stages, till, actor=planned.person_id, subject=played.id
-            )
-            played.opinion = await played.judge.opinion(played.golden, before, after)
-
-    def _scene(self, planned: _Plan, played: Played) -> Scene:
-        person = self._person(planned.person_id)
-        if person is None:
-            raise InputError("The account of the person who rehearses has been closed.")
-        return scene(planned.entry, played.golden, person, planned.stages, played.id)
-
-    def _keep(self, planned: _Plan, till: Till, position: int, played: Played) -> None:
-        self._record(played)
-        outcome = compared(played.before, played.after)
-        if why_unpaid := played.unpaid:
-            outcome = Judged("unpaid", (why_unpaid,))
-            if till.stopped_at != played.id and not played.answered:
-                return  # the first one that found no room says why
-        self.runs.keep(
-            planned.id,
-            position,
-            Result(
-                played.id,
-                played.golden,
-                played.before,
-                played.after,
-                outcome.verdict,
-                outcome.reasons,
-                played.opinion,
-            ),
-        )
-
-    def _record(self, played: Played) -> None:
-        if events := played.events():
-            self._ledger.record(*events)
 
 
 def _end(rehearsal_id: str, work: asyncio.Task[None], till: Till) -> End:

@@ -19,7 +19,7 @@ from app.domain import DataClass, ModelCall, Role
 from app.errors import InputError, NotFound
 from app.llm.scripted import ScriptedModel
 from app.rehearsal import Golden
-from app.rehearsal.rehearsals import AT_ONCE
+from app.rehearsal.asking import AT_ONCE
 from tests.chat.house import card
 from tests.rehearsal.conftest import LYON, TRAVEL, Stage
 

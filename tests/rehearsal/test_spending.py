@@ -26,7 +26,7 @@ from app.domain import DataClass, ModelCall, Role
 from app.llm.scripted import ScriptedModel
 from app.llm.scripted_server import ScriptedServer
 from app.rehearsal import Golden, Result
-from app.rehearsal.rehearsals import AT_ONCE
+from app.rehearsal.asking import AT_ONCE
 from app.settings import Settings
 from app.wiring import Services
 from tests.chat.house import House, card, house
