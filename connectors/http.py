@@ -12,13 +12,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
-from connectors.faults import SourceFault
+from connectors.http_answers import away, body_json, busy, refused, retry_after
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
@@ -26,7 +24,6 @@ LONGEST_PAUSE_S = 60.0
 LONGEST_WAIT_S = 900.0
 """A source that asks for more patience than this is reported instead."""
 REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT"}
-BUSY = {429, 502, 503, 504}
 USER_AGENT = "Switchboard connector"
 
 
@@ -125,11 +122,11 @@ class Http:
             except httpx.TransportError as error:
                 pause = _back_off(attempt)
                 if not may_repeat or attempt >= ATTEMPTS or waited + pause > LONGEST_WAIT_S:
-                    raise _away(self._name(url), error) from error
+                    raise away(self._name(url), error) from error
             else:
                 if response.status_code < 400 or response.status_code in accept:
                     return response
-                if not _busy(response) or not may_repeat:
+                if not busy(response) or not may_repeat:
                     raise refused(response)
                 asked = retry_after(response, self._clock())
                 pause = _back_off(attempt) if asked is None else asked
@@ -229,100 +226,6 @@ class _Bucket:
                 self._tokens -= 1
                 return 0.0
             return (1 - self._tokens) / self._rate
-
-
-def retry_after(response: httpx.Response, now: float) -> float | None:
-    """Seconds to wait that the server asks for; None when it does not say."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value:
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            pass
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(0.0, at.timestamp() - now)
-    if response.headers.get("X-RateLimit-Remaining", "").strip() == "0":
-        reset = response.headers.get("X-RateLimit-Reset", "").strip()
-        try:
-            return max(0.0, float(reset) - now)
-        except ValueError:
-            pass
-        try:  # Atlassian writes a date
-            return max(0.0, datetime.fromisoformat(reset).timestamp() - now)
-        except ValueError:
-            return None
-    return None
-
-
-def body_json(response: httpx.Response) -> Any:
-    """Raises SourceFault for a body that is no JSON: often a sign-in page where an API was expected."""
-    try:
-        return response.json()
-    except (ValueError, RecursionError):
-        raise SourceFault(
-            f"{response.url.host} answered with something other than JSON.",
-            "Check the address: it may be a sign-in page or a proxy.",
-        ) from None
-
-
-def refused(response: httpx.Response) -> SourceFault:
-    """The SourceFault for a response that is an error, in words; never repeats what the server wrote."""
-    host, status = response.request.url.host, response.status_code
-    if status == 401:
-        return SourceFault(
-            f"{host} does not accept the credential (401).",
-            "It may have expired or been revoked: create a new one and swap it here.",
-        )
-    if status == 403 and not _busy(response):
-        return SourceFault(
-            f"{host} forbids this (403).", "Grant the credential the scopes that the help names."
-        )
-    if status == 404:
-        return SourceFault(
-            f"{host} has nothing at this address (404).",
-            "Check the address and the names in the settings, and that the credential may see them.",
-        )
-    if _busy(response):
-        return SourceFault(
-            f"{host} is busy or limits requests ({status}).",
-            "The next sync tries again; lower the requests a minute if this goes on.",
-            passing=True,
-        )
-    if status >= 500:
-        return SourceFault(
-            f"{host} failed ({status}).", "Try again later; its log may say why.", passing=True
-        )
-    if 300 <= status < 400:
-        return SourceFault(
-            f"{host} leads elsewhere ({status}).", "Enter the address that it leads to."
-        )
-    return SourceFault(f"{host} refused the request ({status}).", "Check the settings.")
-
-
-def _busy(response: httpx.Response) -> bool:
-    """GitHub and others say 403 for a spent rate limit."""
-    if response.status_code in BUSY:
-        return True
-    return response.status_code == 403 and (
-        response.headers.get("X-RateLimit-Remaining", "").strip() == "0"
-        or "Retry-After" in response.headers
-    )
-
-
-def _away(host: str, error: httpx.TransportError) -> SourceFault:
-    if isinstance(error, httpx.TimeoutException):
-        cause = f"{host} did not answer in time."
-    elif isinstance(error, httpx.UnsupportedProtocol):
-        return SourceFault(f"'{host}' is no web address.", "Enter one that starts with https://.")
-    else:
-        cause = f"{host} cannot be reached."
-    return SourceFault(
-        cause, "Check the address, the network and that it is running.", passing=True
-    )
 
 
 def _back_off(attempt: int) -> float:

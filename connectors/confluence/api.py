@@ -25,7 +25,8 @@ from connectors.confluence.model import (
     Space,
 )
 from connectors.contract import SourceFault
-from connectors.http import Http, body_json
+from connectors.http import Http
+from connectors.http_answers import body_json
 
 V1, V2 = "/wiki/rest/api", "/wiki/api/v2"
 PAGE, SEARCH_PAGE, GROUP_PAGE, BULK = 250, 100, 200, 100

@@ -28,7 +28,7 @@ from connectors.github.model import (
     parse_repository,
 )
 from connectors.github.settings import GitHubSettings
-from connectors.http import body_json
+from connectors.http_answers import body_json
 
 PAGE = 100
 GONE = (301, 404, 410)

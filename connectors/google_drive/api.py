@@ -27,7 +27,8 @@ from connectors.google_drive.model import (
     parse_person,
 )
 from connectors.google_drive.settings import GoogleDriveSettings
-from connectors.http import Http, body_json
+from connectors.http import Http
+from connectors.http_answers import body_json
 
 PAGE = 1000
 ALL_DRIVES = {"supportsAllDrives": "true"}

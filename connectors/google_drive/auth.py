@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from connectors.contract import Context, SourceFault
-from connectors.http import body_json
+from connectors.http_answers import body_json
 
 DRIVE = "https://www.googleapis.com/auth/drive.readonly"
 GROUPS = "https://www.googleapis.com/auth/admin.directory.group.readonly"

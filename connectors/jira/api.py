@@ -7,7 +7,8 @@ from typing import Any
 
 from connectors.atlassian import Account, Json, rows
 from connectors.contract import SourceFault
-from connectors.http import Http, body_json
+from connectors.http import Http
+from connectors.http_answers import body_json
 from connectors.jira import model
 from connectors.jira.model import Comment, Holder, Issue, Malformed, Project
 

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 
 from connectors.contract import Context, SourceFault
-from connectors.http import body_json, retry_after
+from connectors.http_answers import body_json, retry_after
 from connectors.mediawiki.people import Account
 
 MAXLAG_S = "5"

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from connectors.contract import Context, SourceFault
-from connectors.http import body_json, refused
+from connectors.http_answers import body_json, refused
 from connectors.notion.settings import dashed
 
 VERSION = "2025-09-03"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from connectors.contract import Context, SourceFault
-from connectors.http import body_json
+from connectors.http_answers import body_json
 from connectors.redmine.model import (
     Attachment,
     Issue,

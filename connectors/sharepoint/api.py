@@ -10,7 +10,8 @@ from urllib.parse import quote
 import httpx
 
 from connectors.contract import Context, SourceFault
-from connectors.http import Http, body_json
+from connectors.http import Http
+from connectors.http_answers import body_json
 from connectors.sharepoint.auth import GraphAuth
 from connectors.sharepoint.model import (
     Drive,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 import httpx
 
 from connectors.contract import Context, SourceFault
-from connectors.http import body_json
+from connectors.http_answers import body_json
 from connectors.sharepoint.settings import SharePointSettings
 
 MARGIN_S = 120
