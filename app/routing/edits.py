@@ -1,4 +1,5 @@
-"""What admins change about the intents: a layer over routes.toml that is kept as one value, so a version is one row.
+"""What admins change about the intents, and about telling two close ones apart: a layer over routes.toml that is kept as one
+value, so a version is one row.
 
 Which models, prompt and buttons an intent has is the file's; an intent of the admins' own takes another one's route.
 """
@@ -7,17 +8,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InputError
-from app.routing.table import RouteEntry, RoutingTable
+from app.routing.table import RouteEntry, RoutingTable, TieBreak
 
 FEWEST = 3  # examples an intent needs to be learned
 LONGEST = 300  # characters of an example: longer ones are documents, not questions
 NAME = re.compile(r"[a-z][a-z_]{1,39}")
+TIES = "tie-break"  # names that setting among changes; no intent can be called so
 
 
 class IntentEdit(BaseModel):
@@ -39,6 +42,7 @@ class Edits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     intents: dict[str, IntentEdit] = Field(default_factory=dict)
+    ties: TieBreak | Literal["file", "off"] = "file"
 
     def apply(self, file: RoutingTable) -> RoutingTable:
         """The table in force. What no longer fits a file that has changed since is left out, so a start never fails here."""
@@ -57,7 +61,39 @@ class Edits(BaseModel):
             for name, entry in edited.items()
             if name == file.fallback.name or not (self._gone(name) or len(examples[name]) < FEWEST)
         )
-        return replace(file, entries=entries)
+        return replace(file, entries=entries, tie_break=self.tie_break(file))
+
+    def tie_break(self, file: RoutingTable) -> TieBreak | None:
+        """How two close intents are told apart; None where no model is asked."""
+        if isinstance(self.ties, TieBreak):
+            return self.ties
+        return file.tie_break if self.ties == "file" else None
+
+    def ask_when_close(
+        self, margin: float, models: Sequence[str], deadline_s: float, known: Sequence[str]
+    ) -> Edits:
+        """Two intents within `margin` of each other: one of `models`, all of which have to be `known`, is asked which it is."""
+        if unknown := [name for name in models if name not in known]:
+            raise InputError(
+                f"There is no model {', '.join(unknown)}.", fix="Choose models from the list."
+            )
+        try:
+            ties = TieBreak(margin=margin, models=tuple(models), deadline_s=deadline_s)
+        except ValidationError as error:
+            raise InputError(
+                "Two intents are close within more than 0 and at most 1, and a model has more than 0 and at most 10 seconds."
+                if models
+                else "There is no model to ask.",
+                fix="Correct the numbers." if models else "Choose one at least, or turn it off.",
+            ) from error
+        return self.model_copy(update={"ties": ties})
+
+    def never_ask(self) -> Edits:
+        """Of two close intents the closest is taken."""
+        return self.model_copy(update={"ties": "off"})
+
+    def ask_as_delivered(self) -> Edits:
+        return self.model_copy(update={"ties": "file"})
 
     def add(
         self, file: RoutingTable, name: str, label: str, like: str, examples: Iterable[str]
@@ -133,12 +169,14 @@ class Edits(BaseModel):
         return name
 
     def differs(self, other: Edits) -> dict[str, str]:
-        """What was done to each intent since `other`, in a word or two; no example's text."""
+        """What was done to each intent, and to TIES, since `other`, in a word or two; no example's text."""
         found: dict[str, str] = {}
         for name in sorted({*self.intents, *other.intents}):
             new, old = self.intents.get(name), other.intents.get(name)
             if new != old:
                 found[name] = _described(new or IntentEdit(), old)
+        if self.ties != other.ties:
+            found[TIES] = _told(self.ties)
         return found
 
     def _with(self, file: RoutingTable, name: str, edit: IntentEdit) -> Edits:
@@ -147,7 +185,8 @@ class Edits(BaseModel):
                 f"'{file.fallback.label}' answers what no other intent does, so it has to stay."
             )
         others = {n: e for n, e in self.intents.items() if n != name}
-        changed = Edits(intents=others if edit == IntentEdit() else {**others, name: edit})
+        intents = others if edit == IntentEdit() else {**others, name: edit}
+        changed = self.model_copy(update={"intents": intents})
         counts = {entry.name: len(entry.examples) for entry in changed.apply(file).entries}
         if counts.get(name, 0) < FEWEST and not (edit.retired or edit.merged_into):
             raise InputError(
@@ -209,6 +248,12 @@ def _edited(entry: RouteEntry, edit: IntentEdit | None) -> RouteEntry:
     return entry.model_copy(
         update={"label": edit.label or entry.label, "examples": (*kept, *edit.added)}
     )
+
+
+def _told(ties: TieBreak | Literal["file", "off"]) -> str:
+    if isinstance(ties, TieBreak):
+        return f"a model is asked within {ties.margin:g}"
+    return "no model is asked" if ties == "off" else "as delivered"
 
 
 def _described(new: IntentEdit, old: IntentEdit | None) -> str:

@@ -21,6 +21,7 @@ from app.domain import Intent, now
 from app.routing.classifier import Vector, in_context
 from app.routing.edits import Edits
 from app.routing.live import InForce, Intents
+from app.routing.tie_break import is_close
 
 MONTH = timedelta(days=30)
 MOST = 1_000  # newest questions looked at; one takes some 10 ms to read for the first time
@@ -53,11 +54,13 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`moves` are the largest first. `cut` says that there were more questions than are looked at."""
+    """`moves` are the largest first. `cut` says that there were more questions than are looked at. `ties` are the questions
+    for which a model would be asked which of two intents it is: now, and with the edits."""
 
     questions: int
     moves: tuple[Move, ...]
     cut: bool
+    ties: tuple[int, int] = (0, 0)
 
     @property
     def differ(self) -> int:
@@ -131,14 +134,17 @@ def effect(database: Database, intents: Intents, edits: Edits) -> Effect:
     vectors = _vectors(intents, questions)
     current, edited = intents.now(), intents.preview(edits)
     moved: dict[tuple[str, str], list[Asked]] = defaultdict(list)
+    ties = [0, 0]
     for question, vector in zip(questions, vectors, strict=True):
-        before = current.classifier.classify(question.text, vector).label
-        after = edited.classifier.classify(question.text, vector).label
+        judged = [side.classifier.classify(question.text, vector) for side in (current, edited)]
+        before, after = (intent.label for intent in judged)
         if before != after:
             moved[before, after].append(question)
+        for i, (side, intent) in enumerate(zip((current, edited), judged, strict=True)):
+            ties[i] += is_close(intent, side.table.tie_break)
     moves = [_move(before, after, those) for (before, after), those in moved.items()]
     moves.sort(key=lambda move: (-move.questions, move.before, move.after))
-    return Effect(len(questions), tuple(moves), len(questions) == MOST)
+    return Effect(len(questions), tuple(moves), len(questions) == MOST, (ties[0], ties[1]))
 
 
 def unclaimed(database: Database, intents: Intents) -> Unclaimed:

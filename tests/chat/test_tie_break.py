@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC
 
@@ -15,6 +15,7 @@ from app.domain import DataClass, Intent, ModelCall, Person, Role
 from app.errors import ModelError, ModelRefused, ModelUnavailable
 from app.llm.scripted import ScriptedModel
 from app.routing import RoutingTable
+from app.routing.edits import Edits
 from app.routing.table import TieBreak
 from app.routing.tie_break import is_close
 from app.ui.widgets.receipt_html import Reader, why_html
@@ -129,6 +130,26 @@ def test_a_close_question_is_asked_about_and_the_answer_is_followed(
     assert (chosen["intent_asked"], chosen["intent_said"]) == ("umpire", judged.runner_up)
     page = why_html(receipt, Reader("ann@example.test", Role.EMPLOYEE, UTC))
     assert f"Umpire said: {judged.runner_up.replace('_', ' ')}" in page
+
+
+def test_what_an_admin_publishes_holds_from_the_next_question_on(
+    desk: House, umpire: ScriptedModel
+) -> None:
+    intents, noor = desk.services.intents, root(desk)
+
+    def published(change: Callable[[Edits], Edits]) -> None:
+        intents.versions.edit(noor, change)
+        intents.versions.publish(noor)
+        intents.refresh()
+
+    published(lambda e: e.ask_when_close(ALWAYS, ["umpire"], 5.0, ["umpire"]))
+    try:
+        says(umpire, number(desk, TRAVEL))
+        assert told(desk.ask(desk.person("ann"), LYON)).chosen_by == "model"
+    finally:
+        published(Edits.never_ask)
+    assert told(desk.ask(desk.person("ann"), LYON)).chosen_by == "examples"
+    assert len(umpire.calls) == 1
 
 
 def test_what_it_costs_is_on_the_receipt_and_in_the_log(desk: House, umpire: ScriptedModel) -> None:

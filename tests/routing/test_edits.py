@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.errors import InputError
 from app.routing import RoutingTable
 from app.routing.edits import Edits, IntentEdit
+from app.routing.table import TieBreak
 
 FILE = RoutingTable.load()
 NEW = ("Where is the canteen?", "What is for lunch?", "Is there vegan food?")
@@ -109,3 +112,46 @@ def test_edits_that_no_longer_fit_the_file_are_left_out() -> None:
 def test_edits_survive_the_database() -> None:
     edits = Edits().add(FILE, "canteen", "Canteen", "general", NEW).retire(FILE, "it_help")
     assert Edits.model_validate(edits.model_dump(mode="json")) == edits
+
+
+KNOWN = ("anthropic", "local")
+
+
+def test_how_two_close_intents_are_told_apart_is_a_layer_over_the_file() -> None:
+    asked = Edits().ask_when_close(0.2, ["local"], 3.0, KNOWN)
+    assert asked.apply(FILE).tie_break == TieBreak(margin=0.2, models=("local",), deadline_s=3.0)
+    assert asked.differs(Edits()) == {"tie-break": "a model is asked within 0.2"}
+    assert asked.never_ask().apply(FILE).tie_break is None
+    assert asked.never_ask().differs(asked) == {"tie-break": "no model is asked"}
+    assert asked.ask_as_delivered() == Edits()
+    own = replace(FILE, tie_break=TieBreak(margin=0.1))
+    assert Edits().apply(own).tie_break == own.tie_break
+    assert Edits().never_ask().apply(own).tie_break is None
+    assert Edits.model_validate(asked.model_dump(mode="json")) == asked
+
+
+def test_changing_an_intent_leaves_that_setting_as_it_was() -> None:
+    asked = Edits().ask_when_close(0.2, ["local"], 3.0, KNOWN)
+    changed = asked.add(FILE, "canteen", "Canteen", "general", NEW).retire(FILE, "it_help")
+    assert changed.ties == asked.ties
+    assert changed.restore(FILE, "it_help").apply(FILE).tie_break == asked.tie_break(FILE)
+
+
+@pytest.mark.parametrize(
+    ("margin", "models", "deadline_s", "cause"),
+    [
+        (0.0, ["local"], 2.0, "close within"),
+        (1.1, ["local"], 2.0, "close within"),
+        (float("nan"), ["local"], 2.0, "close within"),
+        (0.1, ["local"], 0.0, "at most 10 seconds"),
+        (0.1, ["local"], 11.0, "at most 10 seconds"),
+        (0.1, [], 2.0, "no model to ask"),
+        (0.1, ["local", "gone"], 2.0, "There is no model gone"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_in_words(
+    margin: float, models: list[str], deadline_s: float, cause: str
+) -> None:
+    with pytest.raises(InputError, match=cause) as refused:
+        Edits().ask_when_close(margin, models, deadline_s, KNOWN)
+    assert refused.value.fix

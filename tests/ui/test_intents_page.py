@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -161,6 +162,40 @@ def test_whether_a_model_is_asked_where_two_intents_are_close_is_shown(
     assert "lie within 1 of each other" in captions(test)
     assert "that may be of Scripted model (for tests). It has 2 seconds" in captions(test)
     assert "The next is close: a model would be asked" in tried(test)
+
+
+def test_an_admin_has_a_model_asked_and_turns_it_off_again(desk: Desk, open_page: OpenPage) -> None:
+    ask(desk, ASKED[0])
+    test = open_page("Noor", "admin_intents")
+    (toggle,) = test.toggle
+    assert not toggle.value
+    toggle.set_value(True)
+    next(n for n in test.number_input if n.label == "Close within").set_value(1.0)
+    next(m for m in test.multiselect if m.label == "Models").set_value([])
+    test = saved(test)
+    assert "There is no model to ask." in html(test)
+    assert desk.services.intents.versions.draft() is None
+    next(m for m in test.multiselect if m.label == "Models").set_value(["scripted"])
+    test = saved(test)
+    assert "a model is asked within 1" in html(test)
+    assert "Two intents that are close" in html(test)
+    assert desk.services.table.tie_break is None
+    effect = html(press(test, "What would change"))
+    assert re.search(r"of two intents it is for <b>[1-9]\d* questions?</b>; now for 0\.", effect)
+    press(test, "Publish")
+    assert desk.services.table.tie_break == TieBreak(margin=1.0, models=("scripted",))
+    test = open_page("Noor", "admin_intents")
+    assert test.toggle[0].value
+    test.toggle[0].set_value(False)
+    assert "no model is asked" in html(saved(test))
+    assert "as delivered" not in html(test)
+    press(test, "As delivered")
+    assert desk.services.intents.versions.draft().edits == Edits()  # type: ignore[union-attr]
+
+
+def saved(test: AppTest) -> AppTest:
+    """The first of that name on the page: the one of two close intents."""
+    return press(test, "Save in the draft")
 
 
 def tried(test: AppTest) -> str:

@@ -8,10 +8,10 @@ import streamlit as st
 
 from app.domain import Person
 from app.errors import SwitchboardError
-from app.routing.edits import Edits, name_of
+from app.routing.edits import TIES, Edits, name_of
 from app.routing.traffic import effect
 from app.routing.versions import Draft, Version
-from app.ui.widgets import intent_html, intent_traffic, page
+from app.ui.widgets import intent_html, intent_ties, intent_traffic, page
 from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
@@ -52,6 +52,10 @@ def _all(
     st.html(intent_html.intents_table(_rows(services, edits, latest.edits, labels)))
     with st.expander("A new intent"):
         _new(services, person)
+    with st.expander("Two intents that are close"):
+        intent_ties.draw(
+            edits, services.intents.file, _models(services), lambda c: _edit(services, person, c)
+        )
     _try(services, edits, draft, labels)
     intent_traffic.draw(services, labels, lambda change, words: do(services, person, change, words))
     _versions(services, person)
@@ -62,7 +66,9 @@ def _draft(
 ) -> None:
     _heading("The draft")
     changes = draft.edits.differs(latest.edits)
-    st.html(intent_html.draft_html(changes, labels, _name(services, draft.changed_by)))
+    st.html(
+        intent_html.draft_html(changes, _changed_labels(labels), _name(services, draft.changed_by))
+    )
     # The keys hold the moment of the last change, so that nobody publishes what they have not seen.
     seen = draft.changed_at.isoformat()
     with st.container(horizontal=True):
@@ -217,6 +223,11 @@ def _labels(services: Services, edits: Edits) -> dict[str, str]:
     known = [e.name for e in file.entries]
     known += [name for name, edit in edits.intents.items() if name not in known and edit.like]
     return {name: edits.own(file, name).label for name in known}
+
+
+def _changed_labels(labels: dict[str, str]) -> dict[str, str]:
+    """With the setting that belongs to no intent."""
+    return labels | {TIES: "Two intents that are close"}
 
 
 def _models(services: Services) -> dict[str, str]:

@@ -85,16 +85,20 @@ def effect_html(found: Effect) -> str:
         for m in found.moves
     )
     table = _table("<th>Now</th><th>With the draft</th><th class='sb-n'>Questions</th>", rows)
-    return head + (table if rows else "")
+    return head + (table if rows else "") + _ties_html(*found.ties)
+
+
+def _ties_html(before: int, after: int) -> str:
+    if before == after == 0:
+        return ""
+    of = count(after, "question")
+    return f"<p>A model would be asked which of two intents it is for <b>{of}</b>; now for {before:,}.</p>"
 
 
 def tie_break_words(settings: TieBreak | None, models: Labels) -> str:
     """What happens where two intents are about as likely; `models` are names of the routing table and what they are called."""
     if settings is None:
-        return (
-            "Where two intents are about as likely, the closest is taken and no model is asked. `tie_break` in routes.toml would"
-            " have one asked."
-        )
+        return "Where two intents are about as likely, the closest is taken and no model is asked."
     asked = " or ".join(models.get(name, name) for name in settings.models)
     return (
         f"Where the two likeliest intents lie within {settings.margin:g} of each other, a model is asked which it is: the cheapest"
