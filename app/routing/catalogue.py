@@ -275,6 +275,9 @@ class Catalogue:
         if self._read_at is None or at - self._read_at > _REREAD_S:
             cards = self._read()
             self._key_ids = self.keyring.ids()
+            for id, was in self._cards.items():
+                if id not in cards or cards[id].account != was.account:
+                    self.health.forget(id)  # another model may have that id by now
             self._cards, self._read_at = cards, at
         return self._cards
 

@@ -155,6 +155,11 @@ class Health:
         with self._lock:
             return self._breaker(model_id).usual(0.95)
 
+    def forget(self, model_id: str) -> None:
+        """The model is gone, or its id means another one now."""
+        with self._lock:
+            self._breakers.pop(model_id, None)
+
     def of(self, model_id: str) -> ModelHealth:
         with self._lock:
             breaker = self._breakers.get(model_id)

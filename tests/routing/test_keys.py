@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -349,6 +350,21 @@ def test_two_servers_may_serve_the_same_name_and_removal_takes_the_keys_along(
         models.card(first)
     with pytest.raises(NotFound, match="was not added here"):
         models.remove_model(root, "reader")
+
+
+def test_a_model_of_a_removed_ones_id_does_not_inherit_its_failures(
+    models: Catalogue, root: Person
+) -> None:
+    first = NewModel("compatible", "m", base_url="http://127.0.0.1:1/v1", inside=True)
+    for again in (first, replace(first, base_url="http://127.0.0.1:2/v1")):
+        id = models.add_model(root, again, GOOD)
+        assert (id, models.health.of(id).state) == ("compatible/m", "unknown")
+        models.health.failed(id, ModelCredential("The key is not accepted."))
+        assert models.health.objection(id)
+        models.change(root, id, enabled=True)
+        assert models.health.objection(id)  # the same model: what is known of it stays
+        models.remove_model(root, id)
+    assert models.health.of("compatible/m").state == "unknown"
 
 
 # What an admin says about a model
