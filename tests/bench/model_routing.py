@@ -42,6 +42,7 @@ from tests.bench.model_routing_curve import (
     apgr,
     curve,
     difference,
+    interval,
     least_cost,
     mixed,
     paid,
@@ -177,6 +178,8 @@ def report(data: Data, found: Expected) -> dict[str, float | None]:
         line("TF-IDF", None, apgr(data, gains["TF-IDF"]), least_cost(plain, enough))
     line("learned", point, apgr(data, gains["learned"]), at_95)
     line("oracle", best_of(ideal), apgr(data, gains["oracle"]), least_cost(ideal, enough))
+    if between := interval(data, gains["learned"]):
+        print(f"95 % of 1,000 resamples of the rows: APGR {between[0]:.4f} to {between[1]:.4f}")
     print_shares(data, gains)
     print_curve(learned)
     return {
