@@ -12,6 +12,6 @@ def test_only_what_several_share_is_marked() -> None:
 
 def test_what_is_the_same_even_then_is_numbered() -> None:
     labels = {1: "Assist", 2: "Assist", 3: "Assist (x)", 4: "Assist"}
-    found = told_apart(labels, lambda key: "x")
+    found = told_apart(labels, lambda _: "x")
     assert found == {1: "Assist (x)", 2: "Assist (x) #2", 3: "Assist (x) #3", 4: "Assist (x) #4"}
     assert len(set(found.values())) == len(labels)
