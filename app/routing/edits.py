@@ -6,6 +6,7 @@ Which models, prompt and buttons an intent has is the file's; an intent of the a
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from app.routing.table import RouteEntry, RoutingTable, TieBreak
 FEWEST = 3  # examples an intent needs to be learned
 LONGEST = 300  # characters of an example: longer ones are documents, not questions
 NAME = re.compile(r"[a-z][a-z_]{1,39}")
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TIES = "tie-break"  # names that setting among changes; no intent can be called so
 
 
@@ -99,12 +101,18 @@ class Edits(BaseModel):
         self, file: RoutingTable, name: str, label: str, like: str, examples: Iterable[str]
     ) -> Edits:
         """A new intent that is answered as `like` is."""
+        if not label.strip():
+            raise InputError("An intent needs a name.", fix="Write what people would call it.")
         if not NAME.fullmatch(name):
             raise InputError(
                 f"'{name}' cannot name an intent.", fix="Use small letters and underscores."
             )
         if name in {entry.name for entry in file.entries} | set(self.intents):
-            raise InputError(f"There is an intent '{name}' already.", fix="Choose another name.")
+            known = self.own(file, name).label
+            raise InputError(
+                f"There is an intent '{known}' already{' that is used no longer' * self._gone(name)}.",
+                fix="Choose another name, or open that one.",
+            )
         if like not in {entry.name for entry in file.entries}:
             raise InputError(f"There is no intent '{like}' in the file to take the route of.")
         edit = IntentEdit(label=label.strip() or name, like=like, added=cleaned(examples))
@@ -193,6 +201,11 @@ class Edits(BaseModel):
                 f"An intent needs {FEWEST} examples at least.",
                 fix="Add what people write, one a line.",
             )
+        if twin := changed._twin(file, name):
+            raise InputError(
+                f"There is an intent '{twin}' already.",
+                fix="Give them different names, or nobody can tell them apart in a list.",
+            )
         if shared := changed._shared(file, name):
             raise InputError(
                 f"One of these examples belongs to '{shared}' already.",
@@ -201,6 +214,13 @@ class Edits(BaseModel):
         if len(counts) < 2:
             raise InputError("Two intents have to stay.", fix="Add another one first.")
         return changed
+
+    def _twin(self, file: RoutingTable, name: str) -> str:
+        """The label of another intent in use that reads like this one's, else empty."""
+        labels = {entry.name: entry.label for entry in self.apply(file).entries}
+        mine = labels.pop(name, None)
+        alike = (one for one in labels.values() if mine and one.casefold() == mine.casefold())
+        return next(alike, "")
 
     def _shared(self, file: RoutingTable, name: str) -> str:
         """The label of another intent that has an example of this one's, else empty: such an example would teach nothing."""
@@ -220,9 +240,17 @@ class Edits(BaseModel):
 
 
 def name_of(label: str) -> str:
-    """`Time off` as an intent's name: small letters and underscores."""
-    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z]+", "_", plain).strip("_")
+    """`Time off` as an intent's name: small letters and underscores, `Floor 2` as `floor_two`. A label in another script gets
+    letters that are always the same for it. Empty for an empty label."""
+    decomposed = unicodedata.normalize("NFKD", label.strip())
+    plain = decomposed.encode("ascii", "ignore").decode().lower()
+    spelled = re.sub(r"[0-9]", lambda digit: f"_{DIGITS[int(digit[0])]}_", plain)
+    name = re.sub(r"[^a-z]+", "_", spelled).strip("_")[:30].strip("_")
+    lost = any(letter.isalnum() and not letter.isascii() for letter in decomposed)
+    if not label.strip() or (NAME.fullmatch(name) and not lost and len(spelled) <= 30):
+        return name
+    digest = hashlib.sha256(label.strip().encode()).digest()
+    return "_".join([name or "intent", "".join(chr(ord("a") + byte % 26) for byte in digest[:6])])
 
 
 def cleaned(examples: Iterable[str]) -> tuple[str, ...]:

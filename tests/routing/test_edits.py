@@ -8,8 +8,8 @@ import pytest
 
 from app.errors import InputError
 from app.routing import RoutingTable
-from app.routing.edits import Edits, IntentEdit
-from app.routing.table import TieBreak
+from app.routing.edits import Edits, IntentEdit, name_of
+from app.routing.table import RouteEntry, TieBreak
 
 FILE = RoutingTable.load()
 NEW = ("Where is the canteen?", "What is for lunch?", "Is there vegan food?")
@@ -155,3 +155,38 @@ def test_a_setting_that_cannot_be_is_refused_in_words(
     with pytest.raises(InputError, match=cause) as refused:
         Edits().ask_when_close(margin, models, deadline_s, KNOWN)
     assert refused.value.fix
+
+
+@pytest.mark.parametrize("label", ["Кантина", "食堂", "X", "Café 2", "42", "Very " * 7 + "long"])
+def test_any_label_gives_a_name(label: str) -> None:
+    name = name_of(label)
+    table = Edits().add(FILE, name, label, "general", NEW).apply(FILE)
+    assert table.entry(name).label == label
+    assert name_of(f" {label} ") == name
+    assert RouteEntry.model_validate(table.entry(name).model_dump()).name == name
+
+
+def test_labels_that_differ_give_names_that_differ() -> None:
+    labels = ["Floor 1", "Floor 2", "Floor", "Кантина", "Столовая", "Кантина 2", "Столовая 2"]
+    names = [name_of(label) for label in labels]
+    assert len(set(names)) == len(labels)
+    assert names[:3] == ["floor_one", "floor_two", "floor"]
+    assert name_of("Café") == "cafe"
+
+
+def test_two_intents_cannot_read_the_same() -> None:
+    with pytest.raises(InputError, match="There is an intent 'IT help' already"):
+        Edits().add(FILE, "helpers", "it HELP", "general", NEW)
+    own = FILE.entry("product_questions").examples
+    with pytest.raises(InputError, match="There is an intent 'IT help' already") as refused:
+        Edits().change(FILE, "product_questions", "IT help", own)
+    assert "different names" in refused.value.fix
+    retired = Edits().retire(FILE, "it_help")
+    freed = retired.add(FILE, "helpers", "IT help", "general", NEW)
+    with pytest.raises(InputError, match="There is an intent 'IT help' already"):
+        freed.restore(FILE, "it_help")
+
+
+def test_an_intent_without_a_label_is_told_so() -> None:
+    with pytest.raises(InputError, match="needs a name"):
+        Edits().add(FILE, name_of("  "), "  ", "general", NEW)

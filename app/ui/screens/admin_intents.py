@@ -13,6 +13,7 @@ from app.routing.traffic import effect
 from app.routing.versions import Draft, Version
 from app.ui.widgets import intent_html, intent_ties, intent_traffic, page
 from app.ui.widgets.administration import carry_out
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
 
@@ -58,7 +59,7 @@ def _all(
         )
     _try(services, edits, draft, labels)
     intent_traffic.draw(services, labels, lambda change, words: do(services, person, change, words))
-    _versions(services, person)
+    _versions(services, person, labels)
 
 
 def _draft(
@@ -117,7 +118,8 @@ def _one(services: Services, person: Person, edits: Edits, name: str) -> None:
     if name in gone:
         into = gone[name]
         what = f"Merged into {labels.get(into, into)}." if into else "Retired."
-        page.note("grey", what, "In the draft, or in force if there is none.")
+        since = services.intents.versions.latest().edits.gone()
+        page.note("grey", what, "In force." if since.get(name) == into else "In the draft.")
         if st.button("Bring it back", type="primary"):
             _edit(services, person, lambda edits: edits.restore(file, name))
     with st.form(f"intent_{name}", border=False):
@@ -148,7 +150,9 @@ def _end(
             others,
             index=None,
             placeholder="Choose",
-            format_func=lambda other: labels.get(other, other),
+            format_func=told_apart(
+                {other: labels.get(other, other) for other in others}
+            ).__getitem__,
             width=260,
         )
         if st.button("Merge", disabled=into is None):
@@ -178,7 +182,7 @@ def _try(services: Services, edits: Edits, draft: Draft | None, labels: dict[str
         column.html(head + intent_html.scores_html(judged, scores, labels, side.table.tie_break))
 
 
-def _versions(services: Services, person: Person) -> None:
+def _versions(services: Services, person: Person, labels: dict[str, str]) -> None:
     history = services.intents.versions.history()
     if not history:
         return
@@ -188,7 +192,7 @@ def _versions(services: Services, person: Person) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             changes = version.edits.differs(before.edits)
             by = _name(services, version.published_by)
-            st.html(intent_html.version_html(version, changes, by, zone))
+            st.html(intent_html.version_html(version, changes, _changed_labels(labels), by, zone))
             if version is not history[0]:
                 _restore(services, person, version.number, "Make it the draft")
     _restore(services, person, 0, "Make the draft as delivered")

@@ -56,7 +56,7 @@ def intents_table(rows: Sequence[Row]) -> str:
 
 def draft_html(changes: Mapping[str, str], labels: Labels, by: str) -> str:
     lines = "".join(
-        f"<li><b>{text(labels.get(name, name))}</b>: {text(what)}</li>"
+        f"<li><b>{text(labels.get(name, name))}</b>: {text(_worded(what, labels))}</li>"
         for name, what in changes.items()
     )
     nothing = "<p>It is the same as what is in force.</p>"
@@ -174,9 +174,13 @@ def confusion_table(found: Mapping[tuple[str, str], int], labels: Labels) -> str
     return _table(head, rows)
 
 
-def version_html(version: Version, changes: Mapping[str, str], by: str, zone: tzinfo) -> str:
+def version_html(
+    version: Version, changes: Mapping[str, str], labels: Labels, by: str, zone: tzinfo
+) -> str:
     at = time_html(version.published_at, zone) if version.published_at else ""
-    what = "; ".join(f"{name.replace('_', ' ')}: {change}" for name, change in changes.items())
+    what = "; ".join(
+        f"{labels.get(name, name)}: {_worded(change, labels)}" for name, change in changes.items()
+    )
     return f"<b>Version {version.number}</b> <span class='sb-meta'>{text(by)} · {at}<br>{text(what or 'no change')}</span>"
 
 
@@ -187,6 +191,12 @@ def _state(row: Row) -> str:
     if row.changed:
         return page.status("amber", f"draft: {row.changed}")
     return page.status("green", "in use")
+
+
+def _worded(change: str, labels: Labels) -> str:
+    """A change as the edits tell it, with what people call the intent in place of its name."""
+    told, merged, into = change.partition("merged into ")
+    return f"{told}{merged}{labels.get(into, into)}"
 
 
 def _texts(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from app.domain import Person
 from app.routing.edits import name_of
 from app.routing.traffic import Cluster, Unclaimed, unclaimed
 from app.ui.widgets import intent_html, page
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.words import text
 from app.wiring import Services
 
@@ -51,14 +52,16 @@ def _label(
     do: Do,
 ) -> None:
     """Belongs to an intent in force: a correction of each, learned while its person shares it. Or examples for the draft."""
-    in_force = [entry.name for entry in services.intents.table().entries]
+    in_force = told_apart(
+        {e.name: labels.get(e.name, e.name) for e in services.intents.table().entries}
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         intent = st.selectbox(
             "They are about",
-            in_force,
+            list(in_force),
             index=None,
             placeholder="Choose",
-            format_func=lambda name: labels.get(name, name),
+            format_func=in_force.__getitem__,
             key=f"about_{number}",
             width=260,
         )

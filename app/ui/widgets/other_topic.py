@@ -9,6 +9,7 @@ from app.domain import Person
 from app.errors import SwitchboardError
 from app.ui import identity
 from app.ui.widgets import page, sharing
+from app.ui.widgets.choices import told_apart
 from app.wiring import Services
 
 
@@ -16,7 +17,7 @@ def draw(services: Services, person: Person, turn: TurnView) -> None:
     """Nothing for an answer that never got as far as an intent."""
     if turn.receipt is None or turn.receipt.intent is None:
         return
-    labels = {entry.name: entry.label for entry in services.intents.table().entries}
+    labels = told_apart({e.name: e.label for e in services.intents.table().entries})
     key = f"topic_{turn.id}"
     said = services.intents.corrections.said([turn.id]).get(turn.id)
     names = list(labels)
