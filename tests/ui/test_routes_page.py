@@ -7,7 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 
+from app.errors import InputError
+from app.routing.added import NewModel
+from app.routing.swaps import Draft
 from tests.ui.conftest import Desk, OpenPage, html, press
 
 TRAVEL = "travel_expenses"
@@ -86,3 +90,63 @@ def test_a_draft_without_models_is_refused_in_words(open_page: OpenPage) -> None
     test = open_page("Noor", "admin_routes", id=TRAVEL)
     test.multiselect[0].set_value([])
     assert "at least one model" in html(press(test, "Save the draft"))
+
+
+def button(test: AppTest, label: str) -> Button:
+    return next(b for b in test.button if b.label == label)
+
+
+def test_what_is_not_saved_is_neither_published_nor_tried(desk: Desk, open_page: OpenPage) -> None:
+    test = drafted(open_page)
+    assert not button(test, "Publish").disabled
+    next(n for n in test.number_input if n.label == "Temperature").set_value(1.7)
+    test = press(test, "Publish")  # the figure and the click come together
+    assert desk.services.versions.entry(TRAVEL).version == 0
+    assert "Not saved yet." in html(test)
+    for label in ("Publish", "Dry run", "Start the canary"):
+        assert button(test, label).disabled
+    test = press(test, "Save the draft")
+    assert "Not saved yet." not in html(test)
+    press(test, "Publish")
+    assert desk.services.versions.entry(TRAVEL).temperature == 1.7
+
+
+def test_a_draft_whose_model_was_removed_is_not_published(desk: Desk, open_page: OpenPage) -> None:
+    services, noor = desk.services, desk.people["Noor"]
+    added = NewModel("compatible", "passing", base_url="http://127.0.0.1:1/v1", inside=True)
+    model = services.catalogue.add_model(noor, added)
+    row = services.versions.draft(noor, TRAVEL, Draft((model,), "grounded"))
+    services.catalogue.remove_model(noor, model)
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    assert f"{model} is not here any more." in html(test)
+    assert button(test, "Publish").disabled
+    for step in (
+        lambda: services.versions.publish(noor, row.id),
+        lambda: services.versions.start_canary(noor, row.id, 0.5),
+    ):
+        with pytest.raises(InputError, match=f"names {model}, which is not here any more") as told:
+            step()
+        assert told.value.fix
+    assert services.versions.entry(TRAVEL).version == 0
+
+
+def test_a_roll_back_says_what_answers_then(desk: Desk, open_page: OpenPage) -> None:
+    services, noor = desk.services, desk.people["Noor"]
+    numbers = []
+    for models in (("reader",), ("compatible", "reader")):
+        row = services.versions.draft(noor, TRAVEL, Draft(models, "grounded"))
+        services.versions.publish(noor, row.id)
+        numbers.append(row.number)
+        test = open_page("Noor", "admin_routes", id=TRAVEL)
+        words = " ".join(m.value for m in test.markdown)
+        then = f"version {numbers[0]}" if len(numbers) > 1 else "the route as delivered"
+        assert f"Version {row.number} ends for everybody, and {then} answers again." in words
+        assert "The canary goes on" not in words
+    services.versions.draft(noor, TRAVEL, Draft(("reader",), "grounded"))
+    open_version = services.versions.open_version(TRAVEL)
+    assert open_version is not None
+    services.versions.start_canary(noor, open_version.id, 0.5)
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    assert "The canary goes on: stop it below." in " ".join(m.value for m in test.markdown)
+    press(test, "Roll back")
+    assert services.versions.entry(TRAVEL).version == numbers[0]

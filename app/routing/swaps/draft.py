@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.db.tables import RouteVersionRow
 from app.errors import InputError
-from app.routing.table import MOST_WORTH_USD
+from app.routing.table import MOST_WORTH_USD, RouteEntry
 
 
 class Names(Protocol):
@@ -48,4 +49,26 @@ def check(draft: Draft, names: Names) -> None:
         raise InputError(
             f"A good answer is worth more than nothing and at most {MOST_WORTH_USD:,} dollars.",
             fix="Say what a good answer instead of a bad one saves.",
+        )
+
+
+def said_by(row: RouteVersionRow, entry: RouteEntry) -> Draft:
+    """What a stored version says; an old one leaves to its `entry` in the file whether score and cost are weighed."""
+    worth = row.worth_usd if row.weighs else said_by_entry(entry).worth_usd
+    return Draft(tuple(row.models), row.prompt, row.temperature, row.max_tokens, worth)
+
+
+def said_by_entry(entry: RouteEntry) -> Draft:
+    worth = entry.difficulty.worth_usd if entry.difficulty else None
+    return Draft(entry.models, entry.prompt, entry.temperature, entry.max_tokens, worth)
+
+
+def check_still(row: RouteVersionRow, names: Names) -> None:
+    """Raises InputError where a stored version names what has been taken away since."""
+    gone = [name for name in row.models if name not in names.models()]
+    gone += [row.prompt] if row.prompt not in names.prompts() else []
+    if gone:
+        raise InputError(
+            f"Version {row.number} names {', '.join(gone)}, which is not here any more.",
+            fix="Choose something else in its draft, then publish.",
         )

@@ -6,7 +6,7 @@ whose hash falls into its share, the same people at every question.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
@@ -21,7 +21,7 @@ from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
 from app.records.events import RouteChanged
-from app.routing.swaps.draft import Draft, Names, check
+from app.routing.swaps.draft import Draft, Names, check, check_still
 from app.routing.swaps.in_use import InUse
 from app.routing.swaps.laid_over import applied, content_of
 from app.routing.table import RouteEntry, RoutingTable
@@ -177,6 +177,7 @@ class RouteVersions:
         with self._database.write() as session:
             row = _existing(session, version_id)
             _expect(row, "draft")
+            check_still(row, self._names)
             row.status, row.share, row.canary_since = "canary", share, self._clock()
             self._step(session, row, "canary_started", actor.id)
 
@@ -189,10 +190,12 @@ class RouteVersions:
             self._step(session, row, "canary_stopped", actor.id)
 
     def publish(self, actor: Person, version_id: str) -> None:
-        """For everybody from the next question on. Raises InputError for what is neither draft nor canary."""
+        """For everybody from the next question on. Raises InputError for what is neither draft nor canary, or names what is
+        not there any more."""
         with self._database.write() as session:
             row = _existing(session, version_id)
             _expect(row, *OPEN)
+            check_still(row, self._names)
             for before in _with_status(session, row.intent, "published"):
                 before.status, before.ended_at = "retired", self._clock()
                 session.add(before)
@@ -220,9 +223,7 @@ class RouteVersions:
             self._step(session, row, "rolled_back", actor_id, reason)
 
     def _restore_before(self, session: Session, row: RouteVersionRow) -> None:
-        earlier = [r for r in _with_status(session, row.intent, "retired") if r.published_at]
-        if earlier:
-            last = max(earlier, key=lambda r: r.published_at or r.created_at)
+        if last := before_it(_with_status(session, row.intent, "retired")):
             last.status, last.ended_at = "published", None
             session.add(last)
 
@@ -250,6 +251,12 @@ class RouteVersions:
         )
         self._in_use.forget()
         return row
+
+
+def before_it(rows: Iterable[RouteVersionRow]) -> RouteVersionRow | None:
+    """Of an intent's versions the one that answers when the published one is rolled back; None for the file."""
+    earlier = [row for row in rows if row.status == "retired" and row.published_at]
+    return max(earlier, key=lambda row: row.published_at or row.created_at, default=None)
 
 
 def _existing(session: Session, version_id: str) -> RouteVersionRow:

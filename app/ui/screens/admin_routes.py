@@ -14,7 +14,9 @@ from app.errors import NotFound
 from app.routing import RouteEntry, in_context
 from app.routing.difficulty.expectation import Expectation
 from app.routing.swaps import Draft, compare, dry_run, spread
+from app.routing.swaps.draft import said_by, said_by_entry
 from app.routing.swaps.dry_run import World
+from app.routing.swaps.versions import before_it
 from app.routing.table import MOST_WORTH_USD
 from app.ui.widgets import golden_set, page, rehearsal, route_html
 from app.ui.widgets.administration import carry_out
@@ -65,9 +67,9 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
     if version is not None and version.status == "canary":
         _canary(services, person, version)
     else:
-        _draft(services, person, entry, version)
-    if version is not None and version.status == "draft":
-        _before(services, person, version)
+        unsaved = _draft(services, person, entry, version)
+        if version is not None:
+            _before(services, person, version, unsaved=unsaved)
     rehearsal.draw(services, person, version, entry.name, _labels(services))
     golden_set.draw(services, person, entry.name)
     if history:
@@ -79,50 +81,51 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
 
 def _draft(
     services: Services, person: Person, entry: RouteEntry, version: RouteVersionRow | None
-) -> None:
+) -> bool:
+    """Whether what is on the screen is something else than the draft that is stored. No form: that would keep what is being
+    changed from us, and Publish would take the stored one without a word."""
     names = RouteNames(services.catalogue, services.prompts)
     models, prompts, labels = names.models(), names.prompts(), _labels(services)
     _heading("The draft" if version else "Change it")
-    with st.form(f"draft_{entry.name}", border=False):
-        chosen = st.multiselect(
-            "Models, in order of preference",
-            models,
-            default=[m for m in (version.models if version else entry.models) if m in models],
-            format_func=lambda name: labels.get(name, name),
+    stored = said_by(version, entry) if version else said_by_entry(entry)
+    if gone := [name for name in stored.models if name not in models]:
+        page.note("red", f"{', '.join(gone)} is not here any more.", "Choose another and save.")
+    chosen = st.multiselect(
+        "Models, in order of preference",
+        models,
+        default=[m for m in stored.models if m in models],
+        format_func=lambda name: labels.get(name, name),
+    )
+    prompt = st.selectbox(
+        "Prompt",
+        prompts,
+        index=prompts.index(stored.prompt) if stored.prompt in prompts else None,
+        placeholder="Choose",
+        help="A name alone means its newest version.",
+    )
+    with st.container(horizontal=True):
+        temperature = st.number_input(
+            "Temperature",
+            0.0,
+            2.0,
+            stored.temperature,
+            0.1,
+            help="0 answers the same way each time, more varies the words.",
+            width=260,
         )
-        prompt = st.selectbox(
-            "Prompt",
-            prompts,
-            index=prompts.index(version.prompt if version else entry.prompt),
-            help="A name alone means its newest version.",
+        longest = st.number_input(
+            "Longest answer, tokens", 16, 32_000, stored.max_tokens, width=260
         )
-        with st.container(horizontal=True):
-            temperature = st.number_input(
-                "Temperature",
-                0.0,
-                2.0,
-                version.temperature if version else entry.temperature,
-                0.1,
-                help="0 answers the same way each time, more varies the words.",
-                width=260,
-            )
-            longest = st.number_input(
-                "Longest answer, tokens",
-                16,
-                32_000,
-                version.max_tokens if version else entry.max_tokens,
-                width=260,
-            )
-        worth = _weighing(version.worth_usd if version and version.weighs else _worth(entry))
-        saved = st.form_submit_button("Save the draft", type="primary")
-    if saved:
-        draft = Draft(tuple(chosen), str(prompt), float(temperature), int(longest), worth)
+    worth = _weighing(stored.worth_usd)
+    draft = Draft(tuple(chosen), str(prompt or ""), float(temperature), int(longest), worth)
+    if st.button("Save the draft", type="primary"):
         _do(
             services,
             person,
             lambda who: _save(services, who, entry.name, draft),
             "Saved. Nothing changes for anybody until you publish it.",
         )
+    return draft != stored
 
 
 def _weighing(worth_usd: float | None) -> float | None:
@@ -145,10 +148,6 @@ def _weighing(worth_usd: float | None) -> float | None:
     return float(worth) if on else None
 
 
-def _worth(entry: RouteEntry) -> float | None:
-    return entry.difficulty.worth_usd if entry.difficulty else None
-
-
 def _save(services: Services, who: Person, intent: str, draft: Draft) -> None:
     services.versions.draft(who, intent, draft)
     services.difficulty.soon()
@@ -163,11 +162,17 @@ def _learned(services: Services, entry: RouteEntry, version: RouteVersionRow) ->
     return difficulty_html(entry, state, list(dict.fromkeys(models)), _labels(services), zone, sent)
 
 
-def _before(services: Services, person: Person, version: RouteVersionRow) -> None:
-    """What can be done with a draft."""
+def _before(services: Services, person: Person, version: RouteVersionRow, *, unsaved: bool) -> None:
+    """What can be done with a draft, once what is on the screen is stored."""
+    if unsaved:
+        page.note(
+            "amber", "Not saved yet.", "Save the draft to look at it, to try it or to publish it."
+        )
     with st.container(horizontal=True):
-        looked = st.button("Dry run", help="Over last week's questions; no model is called.")
-        if st.button("Publish", key="publish"):
+        looked = st.button(
+            "Dry run", help="Over last week's questions; no model is called.", disabled=unsaved
+        )
+        if st.button("Publish", key="publish", disabled=unsaved) and not unsaved:
             _do(
                 services,
                 person,
@@ -178,7 +183,7 @@ def _before(services: Services, person: Person, version: RouteVersionRow) -> Non
             _do(services, person, lambda who: services.versions.discard(who, version.id), "Gone.")
     planned = services.versions.with_version(services.table, version).entry(version.intent)
     found = None
-    if looked:
+    if looked and not unsaved:
         with st.spinner("Choosing anew for last week's questions…"):
             services.difficulty.learn(planned)
             found = dry_run(_world(services), version)
@@ -198,8 +203,8 @@ def _before(services: Services, person: Person, version: RouteVersionRow) -> Non
             help="The same people at every question. It is rolled back by itself when it does clearly worse.",
             width=260,
         )
-        started = st.form_submit_button("Start the canary")
-    if started:
+        started = st.form_submit_button("Start the canary", disabled=unsaved)
+    if started and not unsaved:
         _do(
             services,
             person,
@@ -233,13 +238,25 @@ def _canary(services: Services, person: Person, version: RouteVersionRow) -> Non
 
 def _roll_back(services: Services, person: Person, history: list[RouteVersionRow]) -> None:
     published = next((row for row in history if row.status == "published"), None)
-    if published is not None and st.button("Roll back", icon=":material/undo:", key="roll_back"):
-        _do(
-            services,
-            person,
-            lambda who: services.versions.roll_back(who.id, published.id, "Rolled back by hand."),
-            "Rolled back. Questions from now on are answered as before it.",
+    if published is None:
+        return
+    before = before_it(history)
+    then = f"version {before.number}" if before else "the route as delivered"
+    canary = any(row.status == "canary" for row in history)
+    with st.popover(f"Roll back version {published.number}", icon=":material/undo:"):
+        st.write(
+            f"Version {published.number} ends for everybody, and {then} answers again."
+            f"{' The canary goes on: stop it below.' if canary else ''}"
         )
+        if st.button("Roll back", key="roll_back"):
+            _do(
+                services,
+                person,
+                lambda who: services.versions.roll_back(
+                    who.id, published.id, "Rolled back by hand."
+                ),
+                "Rolled back. Questions from now on are answered as before it.",
+            )
 
 
 def _heading(words: str) -> None:
