@@ -23,7 +23,7 @@ from app.domain import (
     Stage,
     Usage,
 )
-from app.routing import Catalogue, Fitted, form_for
+from app.routing import Catalogue, Fitted, RouteEntry, form_for
 from app.routing.spending import InPool, Purse
 from app.routing.tie_break import Tie
 from app.routing.voice import Attempt
@@ -47,6 +47,7 @@ class Draft:
     attempts: list[Attempt] = field(default_factory=list)
     purse: Purse = field(default_factory=Purse)
     tie: Tie | None = None
+    broken: RouteEntry | None = None  # the route that had no model left because one fails
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     stages: list[Stage] = field(default_factory=list)

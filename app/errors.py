@@ -186,7 +186,7 @@ class ModelRequestError(ModelError):
 
 
 class NoModel(SwitchboardError):
-    """`reasons` says for each model, by id, why it was left out."""
+    """`reasons` says for each model, by id, why it was left out. `failing`: one of them by its health alone."""
 
     default_fix = "Ask your Switchboard admin which models you may use."
 
@@ -197,9 +197,11 @@ class NoModel(SwitchboardError):
         reasons: dict[str, str] | None = None,
         fix: str | None = None,
         detail: str = "",
+        failing: bool = False,
     ) -> None:
         super().__init__(message, fix=fix, detail=detail)
         self.reasons = reasons or {}
+        self.failing = failing
 
 
 class BudgetUsedUp(NoModel):

@@ -36,7 +36,7 @@ from app.domain import (
     TurnEvent,
 )
 from app.draft import Draft
-from app.errors import SwitchboardError
+from app.errors import NoModel, SwitchboardError
 from app.knowledge.cite import cite
 from app.outgoing import Writer, cause
 from app.routing import (
@@ -189,23 +189,28 @@ def decide(
     """The route is chosen after retrieval, so that no passage reaches a model that is not cleared for it. What no model may
     be sent is left out, or the turn ends here with NoModel."""
     passages = draft.found.passages
-    draft.fitted = fit(
-        writer.matter(passages),
-        Choosing(
-            table,
-            intent,
-            question.person,
-            question.model_wish,
-            stages.catalogue,
-            stages.policy,
-            needs_passages=bool(passages),
-            expected=expected,
-            over_budget=draft.purse.objection,
-        ),
-        writer.counter(table.entry(intent.name).prompt),
-        stages.screen.handling.above_clearance,
-        cause(screening) if (screening := draft.screening) else "",
-    )
+    try:
+        draft.fitted = fit(
+            writer.matter(passages),
+            Choosing(
+                table,
+                intent,
+                question.person,
+                question.model_wish,
+                stages.catalogue,
+                stages.policy,
+                needs_passages=bool(passages),
+                expected=expected,
+                over_budget=draft.purse.objection,
+            ),
+            writer.counter(table.entry(intent.name).prompt),
+            stages.screen.handling.above_clearance,
+            cause(screening) if (screening := draft.screening) else "",
+        )
+    except NoModel as error:
+        if error.failing and not draft.purse.refused:
+            draft.broken = table.entry(intent.name)
+        raise
     draft.found = replace(draft.found, passages=draft.fitted.matter.passages)
     draft.route = draft.fitted.route
     models = (draft.route.model, *draft.route.fallbacks)

@@ -159,11 +159,7 @@ class Journal:
             )
         with self._database.write() as session:
             if route.arm:
-                session.add(
-                    RouteOutcomeRow(
-                        turn_id=question.turn_id, canary_id=route.canary, arm=route.arm, at=now()
-                    )
-                )
+                _count(session, question.turn_id, route.canary, route.arm)
             self._ledger.append(session, *events)
 
     def progress(self, turn_id: str, text: str) -> None:
@@ -206,6 +202,8 @@ class Journal:
             )
             if not ended.rowcount:
                 return
+            if (entry := draft.broken) is not None and entry.arm:
+                _count(session, question.turn_id, entry.canary, entry.arm)
             self._ledger.append(
                 session,
                 *(() if draft.route else screened(question, draft)),
@@ -262,6 +260,11 @@ class Journal:
             ]
             self._ledger.append(session, *events)
         return len(stale)
+
+
+def _count(session: Session, turn_id: str, canary_id: str, arm: str) -> None:
+    """Towards one side of a canary's comparison."""
+    session.add(RouteOutcomeRow(turn_id=turn_id, canary_id=canary_id, arm=arm, at=now()))
 
 
 def usable(text: str) -> str:

@@ -210,4 +210,5 @@ def _nothing(entry: RouteEntry, decisions: list[ModelDecision]) -> NoModel:
     return NoModel(
         f"No model may answer questions about “{entry.label}” with this data. {told}.",
         reasons={d.model: d.reason for d in decisions},
+        failing=any(d.failing for d in decisions),
     )

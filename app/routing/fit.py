@@ -167,6 +167,7 @@ def _not_cleared(matter: Matter, cause: str, refusal: NoModel) -> NoModel:
         f"Nothing was sent: {why} counts as {level}, and no model that may answer is cleared for"
         f" {level} data. {told}.",
         reasons=refusal.reasons,
+        failing=refusal.failing,
         fix=f"{way} ask your Switchboard admin for a model that is cleared for it.",
     )
 

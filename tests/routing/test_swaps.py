@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -158,6 +159,28 @@ def test_a_canary_whose_model_fails_rolls_back_by_itself(desk: House, noor: Pers
     assert answered(desk, ben) == ("first", 0, "")
     assert desk.events(draft.id)[-1]["actor"] == "system"
     assert compare(services.database, row).canary.failed == asked
+
+
+def test_a_canary_that_leaves_no_model_to_ask_rolls_back_too(desk: House, noor: Person) -> None:
+    """Once the breaker is open nobody is asked any more: each of those refusals is the version's doing, and counts."""
+    services, versions = desk.services, desk.services.versions
+    for _ in range(12):
+        desk.ask(desk.person("ada"), LYON)
+    draft = versions.draft(noor, TRAVEL, replace(SECOND, models=("second",)))
+    versions.start_canary(noor, draft.id, 0.999)
+    services.canary_watch.margins = Margins(samples=12)
+    ben = desk.person("ben")
+    assert in_canary(ben.id, draft.id, 0.999)
+    desk.second._faults.extend(ModelUnavailable("It is down.") for _ in range(50))
+    desk.second.calls.clear()
+    asked = 0
+    while not services.canary_watch.check():
+        assert desk.ask(ben, LYON).status == "failed"
+        asked += 1
+        assert asked < 40
+    assert versions.get(draft.id).status == "rolled_back"
+    assert compare(services.database, versions.get(draft.id)).canary.failed == asked
+    assert len(desk.second.calls) < asked
 
 
 def test_the_watch_works_by_itself(desk: House, noor: Person) -> None:
