@@ -10,10 +10,12 @@ from app.domain import Person, now
 from app.errors import SwitchboardError
 from app.ui import identity
 from app.ui.widgets import budget_line
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.conversations import OPEN
 from app.wiring import Services
 
 AUTO = "auto"
+BEST = "Best model for the question"
 LONGEST_QUESTION = 8000
 
 
@@ -127,12 +129,13 @@ def _choices(services: Services, person: Person) -> dict[str, str]:
     key = (person.id, person.role, person.team)
     known = st.session_state.get("model_choices")
     if known is None or known[0] != key:
-        notes = {AUTO: "Best model for the question"}
+        notes = {AUTO: BEST}
         for card in services.catalogue.cards():
             if card.offered and services.policy.use_model(
                 person, card.id, card.provider, card.local, card.audience
             ):
                 notes[card.id] = f"{card.label} · {card.note}" if card.note else card.label
+        notes = told_apart(notes, lambda name: "chosen for you" if name == AUTO else name)
         known = st.session_state["model_choices"] = (key, notes)
     choices: dict[str, str] = known[1]
     return choices
