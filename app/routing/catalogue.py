@@ -224,7 +224,8 @@ class Catalogue:
 
     def add_model(self, actor: Person, new: NewModel, key: str = "") -> str:
         """Adds a model of an admin's, with a key for its account if one is given, and returns its id. Raises InputError."""
-        model_id = self._added.add(actor, new, self._current())
+        taken = {card.id: card.label for card in self.cards()}
+        model_id = self._added.add(actor, new, taken)
         self._read_at = None
         if key.strip():
             try:

@@ -313,7 +313,7 @@ def test_one_private_address_among_several_spoils_the_name(
     added = AddedModels(database, ledger, lambda _host: ["93.184.215.14", "10.0.0.5"])
     wanted = NewModel("compatible", "m", base_url="https://models.example/v1")
     with pytest.raises(InputError, match="private network"):
-        added.add(root, wanted, [])
+        added.add(root, wanted, {})
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 130, "-m", "m\n"])
@@ -323,6 +323,18 @@ def test_a_model_id_that_cannot_be_is_told(name: str, models: Catalogue, root: P
         return
     with pytest.raises(InputError, match="Model id"):
         models.add_model(root, NewModel("openai", name))
+
+
+def test_what_people_see_is_short_and_no_other_models(models: Catalogue, root: Person) -> None:
+    models.add_model(root, NewModel("openai", "m", "Assist"))
+    with pytest.raises(InputError, match="there is a model called “Assist” already"):
+        models.add_model(root, NewModel("openai", "other", " ASSIST "))
+    with pytest.raises(InputError, match="there is a model called “Assist” already"):
+        models.add_model(root, NewModel("openai", "assist"))
+    with pytest.raises(InputError, match="at most 60 characters; this has 61"):
+        models.add_model(root, NewModel("openai", "other", "x" * 61))
+    other = models.add_model(root, NewModel("openai", "other", "x" * 30 + "\n" + "y" * 29))
+    assert models.card(other).label == "x" * 30 + " " + "y" * 29
 
 
 def test_a_key_that_cannot_be_leaves_no_model_behind(models: Catalogue, root: Person) -> None:
@@ -336,7 +348,7 @@ def test_two_servers_may_serve_the_same_name_and_removal_takes_the_keys_along(
     models: Catalogue, root: Person
 ) -> None:
     at = [
-        NewModel("compatible", "m", base_url=f"http://127.0.0.1:{p}/v1", inside=True)
+        NewModel("compatible", "m", f"M{p}", base_url=f"http://127.0.0.1:{p}/v1", inside=True)
         for p in (1, 2)
     ]
     first, second = (models.add_model(root, one, GOOD) for one in at)

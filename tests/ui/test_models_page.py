@@ -14,6 +14,7 @@ from app.errors import ModelError
 from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
+from app.ui.widgets.page import asset
 from tests.browser.desk import scripted_model
 from tests.ui.conftest import Desk, OpenPage, html, press
 
@@ -188,3 +189,15 @@ def test_a_models_recent_calls_are_told_in_words(
     assert f"No failure in {words}." in told()
     health.failed(card.id, ModelError("It is away."))
     assert f"1 failure in the last {before + 1} calls." in told()
+
+
+def test_a_long_name_fits_the_form_and_the_table(desk: Desk, open_page: OpenPage) -> None:
+    noor, label = desk.people["Noor"], "x" * 60
+    desk.services.catalogue.add_model(noor, NewModel("openai", "newcomer", label=label))
+    test = open_page("Noor", "admin_models")
+    form = next(e for e in test.expander if e.label == "Add a model")
+    assert next(t for t in form.text_input if t.label == "What people see").proto.max_chars == 60
+    assert '<div class="sb-table sb-models"><table>' in html(test)
+    assert re.search(
+        r"\.sb-models td:first-child \{[^}]*overflow-wrap: anywhere", asset("switchboard.css")
+    )

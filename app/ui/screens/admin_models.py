@@ -51,7 +51,7 @@ def _table(services: Services, cards: list[ModelCard]) -> str:
         for card in cards
     )
     return (
-        '<div class="sb-table"><table><thead><tr><th>Model</th><th>Health</th><th>May be sent up to</th>'
+        '<div class="sb-table sb-models"><table><thead><tr><th>Model</th><th>Health</th><th>May be sent up to</th>'
         '<th>Runs at</th><th class="sb-n">In / out, per million tokens</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )

@@ -7,7 +7,7 @@ import streamlit as st
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.llm.guard import TICK
-from app.routing.added import PROVIDERS, NewModel, Provider
+from app.routing.added import LONGEST_LABEL, PROVIDERS, NewModel, Provider
 from app.routing.examination import answers
 from app.ui.widgets import model_checks, page
 from app.ui.widgets.administration import permitted
@@ -48,7 +48,9 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
         name = st.text_input(
             "Model id", placeholder="gpt-5-mini", help="As the provider writes it.", width=260
         )
-        label = st.text_input("What people see", placeholder="The same", width=260)
+        label = st.text_input(
+            "What people see", placeholder="The same", max_chars=LONGEST_LABEL, width=260
+        )
     url = st.text_input(
         "Address",
         placeholder="Empty for the provider's own; http://gpu-1:8000/v1",
