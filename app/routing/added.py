@@ -18,6 +18,7 @@ from app.llm.guard import Guard, Refused, Resolve, system_resolver
 from app.records import Ledger
 from app.records.events import ModelAdded
 from app.routing.cards import ModelCard
+from app.routing.overrides import checked
 from app.routing.prices import list_price
 from connectors.addresses import is_disguised
 
@@ -110,6 +111,7 @@ class AddedModels:
             raise InputError("Address: where is the server? For example http://gpu-1:8000/v1.")
         if url:
             self._check_address(url, new.inside)
+        checked({"price_in": new.price_in, "price_out": new.price_out})
         price = list_price(name, new.provider)
         return ModelRow(
             id=_free_id(f"{new.provider}/{name}", taken),

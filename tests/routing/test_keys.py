@@ -337,6 +337,21 @@ def test_what_people_see_is_short_and_no_other_models(models: Catalogue, root: P
     assert models.card(other).label == "x" * 30 + " " + "y" * 29
 
 
+@pytest.mark.parametrize("price", [-1.0, 10_001.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["price_in", "price_out"])
+def test_a_price_that_cannot_be_is_told_when_a_model_is_added_and_when_it_is_changed(
+    name: str, price: float, models: Catalogue, root: Person
+) -> None:
+    asked: dict[str, Any] = {name: price}
+    words = "A price is between 0 and 10,000 dollars per million tokens."
+    with pytest.raises(InputError, match=words):
+        models.add_model(root, replace(NewModel("openai", "m"), **asked))
+    assert models.find("openai/m") is None
+    models.add_model(root, NewModel("openai", "m", price_in=10_000.0))
+    with pytest.raises(InputError, match=words):
+        models.change(root, "openai/m", **asked)
+
+
 def test_a_key_that_cannot_be_leaves_no_model_behind(models: Catalogue, root: Person) -> None:
     before = [found.id for found in models.cards()]
     with pytest.raises(InputError, match="look like a key"):
