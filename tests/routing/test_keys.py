@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlmodel import select
 
 from app.access.policy import Policy
@@ -470,3 +471,20 @@ async def test_a_call_counts_while_it_runs_and_a_closed_one_no_longer(
 
 def test_a_key_shows_its_ending_only() -> None:
     assert GOOD not in repr(Key("k", GOOD, GOOD[-4:]))
+
+
+def test_an_account_has_a_key_once(
+    models: Catalogue, root: Person, settings: Settings, database: Database, ledger: Ledger
+) -> None:
+    models.add_model(root, NewModel("openai", "m"), GOOD)
+    with pytest.raises(InputError, match="The key …aaaa is there already"):
+        models.add_key(root, "openai", f" {GOOD} ")
+    models.add_model(root, NewModel("openai", "other"), GOOD)  # the same account, so the same key
+    models.add_key(root, "openai", OTHER)
+    models.add_key(root, "anthropic", GOOD)
+    assert [key.ending for key in models.keyring.stored("openai")] == ["aaaa", "bbbb"]
+    given = Catalogue(
+        settings.model_copy(update={"openai_api_key": SecretStr(REVOKED)}), database, ledger
+    )
+    with pytest.raises(InputError, match="The key …cccc is there already"):
+        given.add_key(root, "openai", REVOKED)
