@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -55,6 +56,16 @@ def test_money_keeps_the_digits_that_matter() -> None:
         "$0.31",
         "$1,204.50",
     ]
+
+
+def test_free_text_stays_plain_in_markdown() -> None:
+    said = words.in_markdown(
+        "**Fast** [model](https://evil.test) www.evil.test a@b.test R&amp;D :smile:"
+    )
+    assert said.startswith(r"\*\*Fast\*\* \[model\]\(https\:")
+    assert not re.search(r"://|www\\?\.|\w@|[^\\]&|[^\\]:", said)
+    assert len(words.in_markdown("x" * 300)) == 240
+    assert len(words.in_markdown("x" * 300, 1_000)) == 300
 
 
 def test_a_permission_in_plain_words() -> None:

@@ -13,9 +13,10 @@ from app.routing import ModelCard, ModelHealth
 from app.ui import identity
 from app.ui.widgets import model_add, model_checks, model_more, page
 from app.ui.widgets.administration import permitted
+from app.ui.widgets.choices import shortened
 from app.ui.widgets.model_add import FREE, FREE_HELP
 from app.ui.widgets.receipt_html import class_tag
-from app.ui.widgets.words import count, milliseconds, text
+from app.ui.widgets.words import count, in_markdown, milliseconds, text
 from app.wiring import Services
 
 UNPRICED = "Left out where a budget applies: set its price, or declare it free."
@@ -35,10 +36,11 @@ def render(services: Services, person: Person) -> None:
     )
     page.said()
     cards = services.catalogue.cards()
+    names = shortened({card.id: card.label for card in cards})
     st.html(_table(services, cards))
     model_add.draw(services, person)
     for card in cards:
-        _one(services, person, card)
+        _one(services, person, card, names[card.id])
 
 
 def _table(services: Services, cards: list[ModelCard]) -> str:
@@ -99,9 +101,9 @@ def _price(card: ModelCard) -> str:
 
 
 @st.fragment
-def _one(services: Services, person: Person, card: ModelCard) -> None:
+def _one(services: Services, person: Person, card: ModelCard, name: str) -> None:
     person = identity.still(services, person)
-    with st.expander(f"Change {card.label.split(' (')[0]}"):
+    with st.expander(f"Change {in_markdown(name)}"):
         health = services.catalogue.health.of(card.id)
         if health.calls:
             page.note(_state(card, health)[0], _recent(health), _more(health))

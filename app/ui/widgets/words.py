@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from html import escape
 from urllib.parse import urlsplit
@@ -9,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 from app.domain import EVERYONE
 
+_ADDRESSES = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)")
+"""Where a word joiner, which nobody sees, keeps an address from becoming a link."""
 DOTS = {
     "ok": ("green", "up to date"),
     "late": ("amber", "late"),
@@ -117,7 +120,7 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def in_markdown(value: str) -> str:
-    """The first 240 characters as plain words in markdown."""
-    plain = " ".join(value.split())[:240]
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)
+def in_markdown(value: str, most: int = 240) -> str:
+    """The first characters as plain words in markdown, which also makes links of bare addresses."""
+    plain = _ADDRESSES.sub("\u2060", " ".join(value.split())[:most])
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:&" else c for c in plain)
