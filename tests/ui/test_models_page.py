@@ -15,6 +15,7 @@ from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
 from app.ui.widgets.page import asset
+from app.ui.widgets.words import in_markdown
 from tests.browser.desk import scripted_model
 from tests.ui.conftest import Desk, OpenPage, html, press
 
@@ -33,11 +34,17 @@ def added(desk: Desk) -> list[ModelCard]:
 
 
 def fill(
-    test: AppTest, *, url: str, key: str = KEY, inside: bool = True, button: str = "Add and test"
+    test: AppTest,
+    *,
+    url: str,
+    key: str = KEY,
+    inside: bool = True,
+    button: str = "Add and test",
+    label: str = "Newcomer",
 ) -> AppTest:
     form = next(e for e in test.expander if e.label == "Add a model")
     form.selectbox[0].set_value("compatible")
-    wanted = {"Model id": "newcomer", "What people see": "Newcomer", "Address": url, "Key": key}
+    wanted = {"Model id": "newcomer", "What people see": label, "Address": url, "Key": key}
     for box in form.text_input:
         box.set_value(wanted[box.label])
     form.checkbox[0].set_value(inside)
@@ -201,3 +208,30 @@ def test_a_long_name_fits_the_form_and_the_table(desk: Desk, open_page: OpenPage
     assert re.search(
         r"\.sb-models td:first-child \{[^}]*overflow-wrap: anywhere", asset("switchboard.css")
     )
+
+
+def test_employees_see_no_address_of_a_server(desk: Desk, open_page: OpenPage) -> None:
+    catalogue, noor = desk.services.catalogue, desk.people["Noor"]
+    for new in (
+        NewModel("compatible", "a", "Ours", "http://127.0.0.1:8598/v1", inside=True, free=True),
+        NewModel("compatible", "b", "Theirs", "https://93.184.215.14:8443/v1", free=True),
+        NewModel("openai", "c", "Known"),
+    ):
+        catalogue.add_model(noor, new)
+    options = " ".join(open_page("Ada", "chat").selectbox(key="model").options)
+    assert "Ours · Runs on your company's own server." in options
+    assert "Theirs · Runs at an outside provider." in options
+    assert "Known · Runs at OpenAI." in options
+    assert not re.search(r"127\.0|93\.184|8598|8443", options)
+    (theirs,) = (card for card in added(desk) if card.label == "Theirs")
+    catalogue.change(noor, theirs.id, region="eu-central-1")
+    options = " ".join(open_page("Ada", "chat").selectbox(key="model").options)
+    assert "Theirs · Runs in eu-central-1." in options
+
+
+def test_a_models_name_is_only_words(open_page: OpenPage) -> None:
+    label = "**New** [er](https://evil.test)"
+    test = fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1", label=label)
+    plain = in_markdown(label)
+    assert plain in [e.label.removeprefix("Change ") for e in test.expander]
+    assert test.toast[0].value.startswith(plain)

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app.chat import LiveTurn, TurnView
 from app.domain import Person, now
 from app.errors import SwitchboardError
+from app.routing import ModelCard
 from app.ui import identity
 from app.ui.widgets import budget_line
 from app.ui.widgets.choices import told_apart
@@ -15,6 +16,7 @@ from app.ui.widgets.conversations import OPEN
 from app.wiring import Services
 
 AUTO = "auto"
+AT = {"openai": "Runs at OpenAI.", "anthropic": "Runs at Anthropic."}
 BEST = "Best model for the question"
 LONGEST_QUESTION = 8000
 
@@ -125,6 +127,17 @@ def _model(services: Services, person: Person) -> None:
     )
 
 
+def _where(card: ModelCard) -> str:
+    """Where a question goes, for those who ask it. A server's address is for admins: it tells others how a network is laid."""
+    if not card.added:
+        return card.note
+    if card.inside:
+        return "Runs on your company's own server."
+    if card.region:
+        return f"Runs in {card.region}."
+    return "Runs at an outside provider." if card.base_url else AT.get(card.provider, "")
+
+
 def _choices(services: Services, person: Person) -> dict[str, str]:
     key = (person.id, person.role, person.team)
     known = st.session_state.get("model_choices")
@@ -134,7 +147,8 @@ def _choices(services: Services, person: Person) -> dict[str, str]:
             if card.offered and services.policy.use_model(
                 person, card.id, card.provider, card.local, card.audience
             ):
-                notes[card.id] = f"{card.label} · {card.note}" if card.note else card.label
+                where = _where(card)
+                notes[card.id] = f"{card.label} · {where}" if where else card.label
         notes = told_apart(notes, lambda name: "chosen for you" if name == AUTO else name)
         known = st.session_state["model_choices"] = (key, notes)
     choices: dict[str, str] = known[1]
