@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
 from app.ui.widgets.page import asset
-from app.ui.widgets.words import in_markdown
+from app.ui.widgets.words import day, in_markdown
 from tests.browser.desk import scripted_model
 from tests.ui.conftest import Desk, OpenPage, html, press
 
@@ -235,3 +235,18 @@ def test_a_models_name_is_only_words(open_page: OpenPage) -> None:
     plain = in_markdown(label)
     assert plain in [e.label.removeprefix("Change ") for e in test.expander]
     assert test.toast[0].value.startswith(plain)
+
+
+def test_a_planned_retirement_is_shown_and_cancelled(desk: Desk, open_page: OpenPage) -> None:
+    noor, on = desk.people["Noor"], date.today() + timedelta(days=40)
+    id = desk.services.catalogue.add_model(noor, NewModel("openai", "n", "Newcomer", free=True))
+    assert "retires" not in html(open_page("Noor", "admin_models"))
+    desk.services.catalogue.change(noor, id, retired_on=on)
+    test = open_page("Noor", "admin_models")
+    assert f"not asked yet, retires {day(on)}</span>" in html(test)
+    assert f"It retires on {day(on)}." in html(test)
+    test = more(test, "Cancel its retirement")
+    assert "retires" not in html(test)
+    assert added(desk)[0].retired_on == NEVER
+    desk.services.catalogue.change(noor, id, retired_on=on, enabled=False)
+    assert f"off, retires {day(on)}" in html(open_page("Noor", "admin_models"))

@@ -16,7 +16,7 @@ from app.ui.widgets.administration import permitted
 from app.ui.widgets.choices import shortened
 from app.ui.widgets.model_add import FREE, FREE_HELP
 from app.ui.widgets.receipt_html import class_tag
-from app.ui.widgets.words import count, in_markdown, milliseconds, text
+from app.ui.widgets.words import count, day, in_markdown, milliseconds, text
 from app.wiring import Services
 
 UNPRICED = "Left out where a budget applies: set its price, or declare it free."
@@ -62,7 +62,8 @@ def _table(services: Services, cards: list[ModelCard]) -> str:
 def _state(card: ModelCard, health: ModelHealth) -> tuple[str, str]:
     if card.retired:
         return "grey", "retired"
-    return HEALTH[health.state] if card.enabled else ("grey", "off")
+    colour, word = HEALTH[health.state] if card.enabled else ("grey", "off")
+    return colour, f"{word}, retires {day(card.retires_on)}" if card.retires_on else word
 
 
 def _more(health: ModelHealth) -> str:

@@ -10,7 +10,7 @@ from app.domain import Person, now
 from app.routing import ModelCard
 from app.routing.overrides import NEVER
 from app.ui.widgets.administration import carry_out
-from app.ui.widgets.words import text
+from app.ui.widgets.words import day, text
 from app.wiring import Services
 
 
@@ -101,16 +101,25 @@ def _retirement(services: Services, person: Person, card: ModelCard) -> None:
                 "It may answer again.",
             )
         return
-    with st.popover("Retire"):
-        st.write("Routes leave it out from then on. It can be brought back.")
-        today = now().date()
-        planned = card.retired_on if card.retired_on and card.retired_on != NEVER else today
-        day = st.date_input("From", value=planned, min_value=today, key=f"day_{card.id}")
-        if st.button("Retire it", key=f"retire_{card.id}") and day is not None:
+    planned = card.retires_on
+    if planned:
+        st.html(f'<p class="sb-meta">It retires on {day(planned)}.</p>')
+        if st.button("Cancel its retirement", key=f"keep_{card.id}"):
             _do(
                 services,
                 person,
-                lambda who: services.catalogue.change(who, card.id, retired_on=day),
+                lambda who: services.catalogue.change(who, card.id, retired_on=NEVER),
+                "It does not retire.",
+            )
+    with st.popover("Another date" if planned else "Retire"):
+        st.write("Routes leave it out from then on. It can be brought back.")
+        today = now().date()
+        on = st.date_input("From", value=planned or today, min_value=today, key=f"day_{card.id}")
+        if st.button("Retire it", key=f"retire_{card.id}") and on is not None:
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.change(who, card.id, retired_on=on),
                 "Its retirement is set.",
             )
 
