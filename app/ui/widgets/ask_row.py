@@ -73,11 +73,11 @@ def start(services: Services, person: Person, question: str, replaces: str | Non
     st.session_state.pop("editing", None)
     if st.query_params.get(OPEN) != live.conversation_id:
         st.query_params[OPEN] = live.conversation_id
-        st.session_state["begun"] = begun_turn(live, question)
+        st.session_state["begun"] = begun_turn(live, question, None if wish == AUTO else wish)
         st.rerun(["conversation", "recents"])  # the words first, the list when they are all there
 
 
-def begun_turn(live: LiveTurn, question: str) -> TurnView:
+def begun_turn(live: LiveTurn, question: str, wish: str | None) -> TurnView:
     """The first turn of a chat as its row will say, so that its words need not wait for reading it back."""
     return TurnView(
         id=live.turn_id,
@@ -86,7 +86,7 @@ def begun_turn(live: LiveTurn, question: str) -> TurnView:
         answer="",
         status="running",
         error="",
-        model_wish=None,
+        model_wish=wish,
         receipt=None,
         offers=(),
         feedback=None,
