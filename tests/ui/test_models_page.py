@@ -11,9 +11,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.errors import ModelError
+from app.llm.checks import ANSWERS, KNOWN, Check, Outcome
 from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
+from app.ui.widgets import model_add
 from app.ui.widgets.page import asset
 from app.ui.widgets.words import day, in_markdown
 from tests.browser.desk import scripted_model
@@ -250,3 +252,16 @@ def test_a_planned_retirement_is_shown_and_cancelled(desk: Desk, open_page: Open
     assert added(desk)[0].retired_on == NEVER
     desk.services.catalogue.change(noor, id, retired_on=on, enabled=False)
     assert f"off, retires {day(on)}" in html(open_page("Noor", "admin_models"))
+
+
+def test_what_to_do_about_a_model_that_does_not_answer_fits_the_cause(open_page: OpenPage) -> None:
+    (toast,) = fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1").toast
+    assert "Its address was not reached: test again below" in toast.value.replace("\\", "")
+    assert "key" not in toast.value
+    untold = Check(ANSWERS, Outcome.UNTOLD, "")
+    for name, says in (
+        ("Key …abcd accepted", "give it another one below and test again"),
+        (KNOWN, "There is no model of that id"),
+        (ANSWERS, "Test it again below"),
+    ):
+        assert says in model_add._next((Check(name, Outcome.FAILED, ""), untold))

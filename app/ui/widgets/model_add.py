@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
+from app.llm.checks import ADDRESS, KNOWN, Check, Outcome
 from app.llm.guard import TICK
 from app.routing.added import LONGEST_LABEL, PROVIDERS, NewModel, Provider
 from app.routing.examination import answers
@@ -118,6 +121,18 @@ def _test(services: Services, person: Person, new: NewModel, key: str) -> None:
         model_checks.show(checks)
 
 
+def _next(checks: Sequence[Check]) -> str:
+    """What to do about the first check that failed: a key is not to blame for an address that nobody listens at."""
+    failed = next((check.name for check in checks if check.outcome is Outcome.FAILED), "")
+    if failed == ADDRESS:
+        return "Its address was not reached: test again below once it is, or remove it and add it with the right one."
+    if failed.startswith("Key "):
+        return "Its key was refused: give it another one below and test again."
+    if failed == KNOWN:
+        return "There is no model of that id: remove it and add it with the right one."
+    return "Test it again below, or remove it and add it anew."
+
+
 def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
     """Adds it switched off and tests it; it may answer once it has."""
     try:
@@ -137,9 +152,7 @@ def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
         page.say(f"{label} is added, has answered, and may be used.")
     else:
         st.session_state[FAILED] = checks
-        page.say(
-            f"{label} is added, but off: it has not answered. Give it another key below and test again, or remove it and add it anew."
-        )
+        page.say(f"{label} is added, but off: it has not answered. {_next(checks)}")
     st.session_state[ADDED] = st.session_state.get(ADDED, 0) + 1
     st.session_state.pop("model_choices", None)
     st.rerun()
