@@ -265,3 +265,17 @@ def test_what_to_do_about_a_model_that_does_not_answer_fits_the_cause(open_page:
         (ANSWERS, "Test it again below"),
     ):
         assert says in model_add._next((Check(name, Outcome.FAILED, ""), untold))
+
+
+def test_a_price_below_a_cent_does_not_read_as_nothing(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    new = NewModel("openai", "n", "Newcomer", price_in=0.0004, price_out=0.0025)
+    desk.services.catalogue.add_model(noor, new)
+    test = open_page("Noor", "admin_models")
+    assert "$0.0004 / $0.0025" in html(test)
+    prices = [n for n in test.number_input if n.label.startswith("US dollars per million")]
+    assert {n.proto.format for n in prices} == {"%g"}
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    next(n for n in form.number_input if n.label.endswith("tokens in")).set_value(0.0003)
+    more(test, "Save")
+    assert (added(desk)[0].price_in, added(desk)[0].price_out) == (0.0003, 0.0025)

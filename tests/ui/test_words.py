@@ -58,6 +58,14 @@ def test_money_keeps_the_digits_that_matter() -> None:
     ]
 
 
+def test_a_price_that_is_not_nothing_does_not_read_as_nothing() -> None:
+    prices = (0, 0.0004, 0.00041, 0.004, 0.075, 0.25, 1.5, 1204.5)
+    assert [words.price(x) for x in prices] == [
+        "$0.00", "$0.0004", "$0.00041", "$0.004", "$0.075", "$0.25", "$1.50", "$1,204.50",
+    ]  # fmt: skip
+    assert [words.price(x, 3) for x in (0.025, 0.00005, 1.0)] == ["$0.025", "$0.00005", "$1.000"]
+
+
 def test_free_text_stays_plain_in_markdown() -> None:
     said = words.in_markdown(
         "**Fast** [model](https://evil.test) www.evil.test a@b.test R&amp;D :smile:"

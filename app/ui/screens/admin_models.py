@@ -14,9 +14,9 @@ from app.ui import identity
 from app.ui.widgets import model_add, model_checks, model_more, page
 from app.ui.widgets.administration import permitted
 from app.ui.widgets.choices import shortened
-from app.ui.widgets.model_add import FREE, FREE_HELP
+from app.ui.widgets.model_add import ANY_DIGITS, FREE, FREE_HELP
 from app.ui.widgets.receipt_html import class_tag
-from app.ui.widgets.words import count, day, in_markdown, milliseconds, text
+from app.ui.widgets.words import count, day, in_markdown, milliseconds, price, text
 from app.wiring import Services
 
 UNPRICED = "Left out where a budget applies: set its price, or declare it free."
@@ -90,15 +90,15 @@ def _price(card: ModelCard) -> str:
     if card.price_in == card.price_out == 0:
         return "free"
     cached = [
-        f"${price:,.3f} {word}"
-        for price, word in (
+        f"{price(usd, 3)} {word}"
+        for usd, word in (
             (card.price_cached, "read from its cache"),
             (card.price_cache_write, "written to it"),
         )
-        if price is not None
+        if usd is not None
     ]
     small = f"<small>{', '.join(cached)}</small>" if cached else ""
-    return f"${card.price_in:,.2f} / ${card.price_out:,.2f}{small}"
+    return f"{price(card.price_in)} / {price(card.price_out)}{small}"
 
 
 @st.fragment
@@ -144,7 +144,7 @@ def _entered(card: ModelCard) -> dict[str, Any]:
             ("price_out", "US dollars per million tokens out"),
         ):
             entered[name] = st.number_input(
-                label, value=float(getattr(card, name)), min_value=0.0, format="%.3f", width=260
+                label, value=float(getattr(card, name)), min_value=0.0, format=ANY_DIGITS, width=260
             )
     if not card.local:
         entered["free"] = st.checkbox(FREE, value=card.free, help=FREE_HELP)

@@ -18,6 +18,8 @@ from app.wiring import Services
 
 ADDED = "models_added"
 FAILED = "model_checks"
+ANY_DIGITS = "%g"
+"""A price below a cent would read as 0 with a fixed number of digits."""
 FREE = "Free: its answers cost us nothing"
 FREE_HELP = "Such as a server of your own. A model whose price is not known is left out where a budget applies."
 NAMES: dict[str, str] = {
@@ -82,11 +84,11 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
             "Tokens that it reads", value=None, min_value=1_000, placeholder="As listed", width=180
         )
         price_in = st.number_input(
-            "US dollars per million tokens in", value=None, min_value=0.0, format="%.3f",
+            "US dollars per million tokens in", value=None, min_value=0.0, format=ANY_DIGITS,
             placeholder="As listed", key=f"{form}_price_in", width=240,
         )  # fmt: skip
         price_out = st.number_input(
-            "US dollars per million tokens out", value=None, min_value=0.0, format="%.3f",
+            "US dollars per million tokens out", value=None, min_value=0.0, format=ANY_DIGITS,
             placeholder="As listed", key=f"{form}_price_out", width=240,
         )  # fmt: skip
     free = st.checkbox(FREE, help=FREE_HELP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from html import escape
@@ -77,6 +78,16 @@ def money(usd: float) -> str:
     if abs(usd) < 0.01:
         return f"${usd:.4f}"
     return f"${usd:,.2f}"
+
+
+def price(usd: float, digits: int = 2) -> str:
+    """A price with so many digits, and more where it would read as nothing or half of it be lost: `$0.25`, `$0.0004`."""
+    if not usd:
+        return f"${usd:,.{digits}f}"
+    needed = 1 - math.floor(math.log10(abs(usd)))
+    if needed <= digits:
+        return f"${usd:,.{digits}f}"
+    return f"${f'{usd:.{needed}f}'.rstrip('0').ljust(digits + 2, '0')}"
 
 
 def share(value: float | None) -> str:
