@@ -75,11 +75,11 @@ def test_a_model_is_added_tested_kept_for_few_retired_and_removed(
     form = next(e for e in test.expander if e.label == "Change Newcomer")
     next(n for n in form.number_input if n.label == "Calls a minute").set_value(30)
     next(t for t in form.text_input if t.label == "Kept for").set_value("team:Sales, nonsense")
-    assert "is neither a group nor a team" in html(more(test, "Save limits"))
+    assert "is neither a group nor a team" in html(more(test, "Save"))
     assert added(desk)[0].per_minute == 0
     form = next(e for e in test.expander if e.label == "Change Newcomer")
     next(t for t in form.text_input if t.label == "Kept for").set_value("team:Sales")
-    more(test, "Save limits")
+    more(test, "Save")
     assert (added(desk)[0].per_minute, added(desk)[0].audience) == (30, ("team:Sales",))
     assert "retired" in html(more(open_page("Noor", "admin_models"), "Retire it"))
     assert not added(desk)[0].offered
@@ -279,3 +279,15 @@ def test_a_price_below_a_cent_does_not_read_as_nothing(desk: Desk, open_page: Op
     next(n for n in form.number_input if n.label.endswith("tokens in")).set_value(0.0003)
     more(test, "Save")
     assert (added(desk)[0].price_in, added(desk)[0].price_out) == (0.0003, 0.0025)
+
+
+def test_prices_and_limits_are_saved_together(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    desk.services.catalogue.add_model(noor, NewModel("openai", "n", "Newcomer", price_in=1.0))
+    test = open_page("Noor", "admin_models")
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    assert [b.label for b in form.button if b.label.startswith("Save")] == ["Save"]
+    next(n for n in form.number_input if n.label.endswith("tokens in")).set_value(3.0)
+    next(n for n in form.number_input if n.label == "Calls at once").set_value(2)
+    more(test, "Save")
+    assert desk.events("model_changed")[-1]["change"] == {"price_in": 3.0, "at_once": 2}

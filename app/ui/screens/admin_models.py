@@ -148,6 +148,7 @@ def _entered(card: ModelCard) -> dict[str, Any]:
             )
     if not card.local:
         entered["free"] = st.checkbox(FREE, value=card.free, help=FREE_HELP)
+    entered |= model_more.limits(card)
     if card.base_url:
         entered["inside"] = st.checkbox(TICK, value=card.inside, help=card.base_url)
     return entered

@@ -1,8 +1,9 @@
-"""What else an admin decides about a model: its keys, limits, region, who it is kept for, when it retires, taking it away."""
+"""What else an admin decides about a model: its limits, region, who it is kept for, its keys, when it retires, taking it away."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -15,7 +16,6 @@ from app.wiring import Services
 
 
 def draw(services: Services, person: Person, card: ModelCard) -> None:
-    _limits(services, person, card)
     if card.provider != "local":
         _keys(services, person, card)
     with st.container(horizontal=True):
@@ -24,39 +24,30 @@ def draw(services: Services, person: Person, card: ModelCard) -> None:
             _removal(services, person, card)
 
 
-def _limits(services: Services, person: Person, card: ModelCard) -> None:
-    with st.form(f"limits_{card.id}", border=False):
-        with st.container(horizontal=True):
-            at_once = st.number_input(
-                "Calls at once", value=card.at_once, min_value=0, help="0: no limit.", width=160
-            )
-            per_minute = st.number_input(
-                "Calls a minute", value=card.per_minute, min_value=0, help="0: no limit.", width=160
-            )
-            region = st.text_input(
-                "Region", value=card.region, placeholder="eu-central-1", max_chars=80, width=200
-            )
-        audience = st.text_input(
-            "Kept for",
-            value=", ".join(card.audience),
-            placeholder="Everyone",
-            help="Groups and teams, such as group:idp/finance, team:Sales.",
+def limits(card: ModelCard) -> dict[str, Any]:
+    """In the form of the model: what stands in the fields for its limits, region and audience, by the names of the card."""
+    with st.container(horizontal=True):
+        at_once = st.number_input(
+            "Calls at once", value=card.at_once, min_value=0, help="0: no limit.", width=160
         )
-        if st.form_submit_button("Save limits"):
-            names = [name.strip() for name in audience.split(",") if name.strip()]
-            _do(
-                services,
-                person,
-                lambda who: services.catalogue.change(
-                    who,
-                    card.id,
-                    at_once=int(at_once),
-                    per_minute=int(per_minute),
-                    region=region,
-                    audience=names,
-                ),
-                "Saved. Questions from now on follow it.",
-            )
+        per_minute = st.number_input(
+            "Calls a minute", value=card.per_minute, min_value=0, help="0: no limit.", width=160
+        )
+        region = st.text_input(
+            "Region", value=card.region, placeholder="eu-central-1", max_chars=80, width=200
+        )
+    audience = st.text_input(
+        "Kept for",
+        value=", ".join(card.audience),
+        placeholder="Everyone",
+        help="Groups and teams, such as group:idp/finance, team:Sales.",
+    )
+    return {
+        "at_once": int(at_once),
+        "per_minute": int(per_minute),
+        "region": region.strip(),
+        "audience": tuple(name.strip() for name in audience.split(",") if name.strip()),
+    }
 
 
 def _keys(services: Services, person: Person, card: ModelCard) -> None:
