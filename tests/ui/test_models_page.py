@@ -291,3 +291,20 @@ def test_prices_and_limits_are_saved_together(desk: Desk, open_page: OpenPage) -
     next(n for n in form.number_input if n.label == "Calls at once").set_value(2)
     more(test, "Save")
     assert desk.events("model_changed")[-1]["change"] == {"price_in": 3.0, "at_once": 2}
+
+
+def test_a_model_kept_for_nobody_known_is_saved_and_said(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    desk.services.catalogue.add_model(noor, NewModel("openai", "n", "Newcomer", free=True))
+    nobody = "Nobody known is in team:Nowhere, group:idp/nowhere."
+    for kept, said in (
+        ("team:Sales, team:Nowhere, group:idp/sales, group:idp/nowhere", True),
+        ("team:Sales, group:idp/sales", False),
+    ):
+        test = open_page("Noor", "admin_models")
+        form = next(e for e in test.expander if e.label == "Change Newcomer")
+        next(t for t in form.text_input if t.label == "Kept for").set_value(kept)
+        test = more(test, "Save")
+        assert added(desk)[0].audience == tuple(kept.split(", "))
+        assert (nobody in html(test)) == said
+        assert (nobody in test.toast[0].value.replace("\\", "")) == said

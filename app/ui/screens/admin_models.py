@@ -164,7 +164,8 @@ def _save(services: Services, person: Person, card: ModelCard, entered: dict[str
         page.trouble(error)
     else:
         st.session_state.pop("model_choices", None)
-        st.toast("Saved. Questions from now on follow it.")
+        nobody = model_more.unknown(services, changed.get("audience", ()))
+        page.say(f"Saved. {nobody or 'Questions from now on follow it.'}")
         st.rerun()
 
 

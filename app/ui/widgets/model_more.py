@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,18 +10,29 @@ import streamlit as st
 from app.domain import Person, now
 from app.routing import ModelCard
 from app.routing.overrides import NEVER
+from app.ui.widgets import page
 from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import day, text
 from app.wiring import Services
 
 
 def draw(services: Services, person: Person, card: ModelCard) -> None:
+    if nobody := unknown(services, card.audience):
+        page.note(
+            "amber", nobody, "Whoever joins later may use it; correct the name if it is not meant."
+        )
     if card.provider != "local":
         _keys(services, person, card)
     with st.container(horizontal=True):
         _retirement(services, person, card)
         if card.added:
             _removal(services, person, card)
+
+
+def unknown(services: Services, audience: Sequence[str]) -> str:
+    """Of which teams and groups nobody is known, as a sentence; empty where there is somebody in each."""
+    names = services.identity.accounts.empty(audience) if audience else []
+    return f"Nobody known is in {', '.join(names)}." if names else ""
 
 
 def limits(card: ModelCard) -> dict[str, Any]:
