@@ -53,6 +53,19 @@ class Accounts:
                 ).scalars()
             )
 
+    def empty(self, names: Iterable[str]) -> list[str]:
+        """Those of these teams (`team:Sales`) and groups (`group:idp/finance`) that no active person is in, as far as known."""
+        wanted, active = list(names), col(PersonRow.active).is_(True)
+        held = (
+            select(col(PersonPrincipalRow.principal))
+            .join(PersonRow, col(PersonRow.id) == col(PersonPrincipalRow.person_id))
+            .where(active, col(PersonPrincipalRow.principal).in_(wanted))
+        )
+        with self._database.read() as session:
+            teams = session.execute(select(col(PersonRow.team)).where(active).distinct()).scalars()
+            known = {f"team:{team}" for team in teams} | set(session.execute(held).scalars())
+        return [name for name in wanted if name not in known]
+
     def person(self, person_id: str, session_id: str = "") -> Person | None:
         """The domain value with expanded principals; None for somebody unknown or inactive."""
         with self._database.read() as session:

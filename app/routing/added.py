@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -18,11 +18,13 @@ from app.llm.guard import Guard, Refused, Resolve, system_resolver
 from app.records import Ledger
 from app.records.events import ModelAdded
 from app.routing.cards import ModelCard
+from app.routing.overrides import checked
 from app.routing.prices import list_price
 from connectors.addresses import is_disguised
 
 Provider = Literal["openai", "anthropic", "compatible"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+LONGEST_LABEL = 60
 NAME = re.compile(r"[\w][\w.:/@+-]{0,119}")
 
 
@@ -58,12 +60,14 @@ class AddedModels:
             rows = session.execute(select(ModelRow).order_by(ModelRow.added_at)).scalars().all()  # type: ignore[arg-type]
             return [_card(row) for row in rows]
 
-    def add(self, actor: Person, new: NewModel, taken: Iterable[str]) -> str:
-        """Returns the model's id. `taken` are the ids that there are. The caller has asked Policy.administer.
+    def add(self, actor: Person, new: NewModel, taken: Mapping[str, str]) -> str:
+        """Returns the model's id. `taken` are the ids that there are, with what people see. The caller has asked
+        Policy.administer.
 
         Raises InputError, which names the field, for what cannot be used.
         """
-        row = self._row(actor.id, new, set(taken))
+        row = self._row(actor.id, new, taken)
+        _only(row.label, taken.values())
         model_id = row.id
         with self._database.write() as session:
             session.add(row)
@@ -77,7 +81,7 @@ class AddedModels:
 
     def card_of(self, new: NewModel) -> ModelCard:
         """The card that it would have; nothing is stored. Raises InputError as `add` does."""
-        return _card(self._row("", new, set()))
+        return _card(self._row("", new, ()))
 
     def remove(self, actor: Person, model_id: str) -> None:
         """With its settings; receipts keep its name. Raises NotFound for one that no admin added."""
@@ -94,7 +98,7 @@ class AddedModels:
             session.delete(row)
             self._ledger.append(session, _event(actor, row, "removed"))
 
-    def _row(self, added_by: str, new: NewModel, taken: set[str]) -> ModelRow:
+    def _row(self, added_by: str, new: NewModel, taken: Collection[str]) -> ModelRow:
         name, url = new.model_name.strip(), new.base_url.strip().rstrip("/")
         if new.provider not in PROVIDERS:
             raise InputError(f"There is no provider '{new.provider}'.")
@@ -107,12 +111,13 @@ class AddedModels:
             raise InputError("Address: where is the server? For example http://gpu-1:8000/v1.")
         if url:
             self._check_address(url, new.inside)
+        checked({"price_in": new.price_in, "price_out": new.price_out})
         price = list_price(name, new.provider)
         return ModelRow(
             id=_free_id(f"{new.provider}/{name}", taken),
             provider=new.provider,
             model_name=name,
-            label=new.label.strip() or name,
+            label=_label(new.label, name),
             base_url=url,
             inside=new.inside,
             context_tokens=new.context_tokens or price.context_tokens or 32_000,
@@ -149,7 +154,28 @@ class AddedModels:
             raise InputError(f"Address: {refused.cause}", fix=refused.fix) from None
 
 
-def _free_id(wanted: str, taken: set[str]) -> str:
+def _label(given: str, name: str) -> str:
+    """What people see, on one line. Raises InputError for one that no list has room for."""
+    label = " ".join(given.split()) or name
+    if len(label) > LONGEST_LABEL:
+        raise InputError(
+            f"What people see: at most {LONGEST_LABEL} characters; this has {len(label)}.",
+            fix="Give it a shorter name.",
+        )
+    return label
+
+
+def _only(label: str, others: Collection[str]) -> None:
+    """Raises InputError for a name that another model has: in a list nobody could tell them apart."""
+    same = next((other for other in others if other.casefold() == label.casefold()), "")
+    if same:
+        raise InputError(
+            f"What people see: there is a model called “{same}” already.",
+            fix="Give this one another name.",
+        )
+
+
+def _free_id(wanted: str, taken: Collection[str]) -> str:
     """Two servers may serve a model of the same name."""
     names = (wanted, *(f"{wanted}-{number}" for number in range(2, 1000)))
     return next(name for name in names if name not in taken)

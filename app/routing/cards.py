@@ -10,6 +10,8 @@ from app.errors import ConfigurationError
 from app.routing.prices import list_price
 from app.settings import Settings
 
+NEVER = date(9999, 1, 1)
+"""A model retires never: it is restored by this date of retirement."""
 READER = "reader"
 SMOLLM2 = "smollm2"
 
@@ -82,6 +84,12 @@ class ModelCard:
     def retired(self) -> bool:
         """From its date on, in UTC."""
         return self.retired_on is not None and self.retired_on <= now().date()
+
+    @property
+    def retires_on(self) -> date | None:
+        """The date that a retirement is planned for; None where there is none, or it has passed."""
+        planned = self.retired_on
+        return None if planned is None or self.retired or planned == NEVER else planned
 
     @property
     def offered(self) -> bool:

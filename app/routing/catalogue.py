@@ -223,10 +223,12 @@ class Catalogue:
         return self.card(model_id)
 
     def add_model(self, actor: Person, new: NewModel, key: str = "") -> str:
-        """Adds a model of an admin's, with a key for its account if one is given, and returns its id. Raises InputError."""
-        model_id = self._added.add(actor, new, self._current())
+        """Adds a model of an admin's, with a key for its account if one is given that it has not yet, and returns its id.
+        Raises InputError."""
+        taken = {card.id: card.label for card in self.cards()}
+        model_id = self._added.add(actor, new, taken)
         self._read_at = None
-        if key.strip():
+        if key.strip() and not self.keyring.holds(self.card(model_id).account, key):
             try:
                 self.add_key(actor, self.card(model_id).account, key)
             except InputError:

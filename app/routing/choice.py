@@ -19,6 +19,7 @@ from app.routing.difficulty.order import reordered
 from app.routing.table import RouteEntry, RoutingTable
 
 AUTO = "auto"
+BUT = "you picked it, but "
 ANSWER_TOKENS = 800  # kept free for the answer
 
 
@@ -133,10 +134,10 @@ def _wish(picked: str | None, asked: _Asked) -> Iterator[ModelDecision]:
         return
     card = asked.catalogue.find(picked)
     if card is None:
-        yield ModelDecision(picked, picked, False, "you picked it, but there is no such model")
+        yield ModelDecision(picked, picked, False, f"{BUT}there is no such model")
         return
     problem = _objection(card, asked)
-    reason = f"you picked it, but {problem}" if problem else "you picked it"
+    reason = f"{BUT}{problem}" if problem else "you picked it"
     yield ModelDecision(card.id, card.label, not problem, reason)
 
 

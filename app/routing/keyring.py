@@ -85,8 +85,12 @@ class Keyring:
         return keys
 
     def add(self, actor: Person, account: str, secret: str) -> str:
-        """Stores a key and returns its id. Raises InputError."""
+        """Stores a key and returns its id. Raises InputError, also for one that the account has."""
         secret = typed(secret).secret
+        if self.holds(account, secret):
+            raise InputError(
+                f"The key …{ending(secret)} is there already.", fix="Paste another one."
+            )
         key_id = new_id("pkey")
         sealed = self._sealer.seal(secret, key_id, PLACE)
         with self._database.write() as session:
@@ -102,6 +106,10 @@ class Keyring:
             )
             self._ledger.append(session, _event(actor, account, key_id, "added"))
         return key_id
+
+    def holds(self, account: str, secret: str) -> bool:
+        """Whether the account has this key, from the settings or stored."""
+        return any(key.secret == secret.strip() for key in self.keys(account))
 
     def remove(self, actor: Person, key_id: str) -> None:
         """Raises NotFound."""

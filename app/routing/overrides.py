@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 from app.db.tables import ModelSettingRow
 from app.domain import DataClass
 from app.errors import InputError
-from app.routing.cards import ModelCard
+from app.routing.cards import NEVER, ModelCard
 
-NEVER = date(9999, 1, 1)
-"""A model retires never: it is restored by this date of retirement."""
+__all__ = ["CHANGEABLE", "NEVER", "checked", "laid_over"]
+
 CHANGEABLE = (
     "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",
     "per_minute", "at_once", "retired_on", "inside", "free",

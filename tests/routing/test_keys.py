@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlmodel import select
 
 from app.access.policy import Policy
@@ -313,7 +314,7 @@ def test_one_private_address_among_several_spoils_the_name(
     added = AddedModels(database, ledger, lambda _host: ["93.184.215.14", "10.0.0.5"])
     wanted = NewModel("compatible", "m", base_url="https://models.example/v1")
     with pytest.raises(InputError, match="private network"):
-        added.add(root, wanted, [])
+        added.add(root, wanted, {})
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 130, "-m", "m\n"])
@@ -323,6 +324,33 @@ def test_a_model_id_that_cannot_be_is_told(name: str, models: Catalogue, root: P
         return
     with pytest.raises(InputError, match="Model id"):
         models.add_model(root, NewModel("openai", name))
+
+
+def test_what_people_see_is_short_and_no_other_models(models: Catalogue, root: Person) -> None:
+    models.add_model(root, NewModel("openai", "m", "Assist"))
+    with pytest.raises(InputError, match="there is a model called “Assist” already"):
+        models.add_model(root, NewModel("openai", "other", " ASSIST "))
+    with pytest.raises(InputError, match="there is a model called “Assist” already"):
+        models.add_model(root, NewModel("openai", "assist"))
+    with pytest.raises(InputError, match="at most 60 characters; this has 61"):
+        models.add_model(root, NewModel("openai", "other", "x" * 61))
+    other = models.add_model(root, NewModel("openai", "other", "x" * 30 + "\n" + "y" * 29))
+    assert models.card(other).label == "x" * 30 + " " + "y" * 29
+
+
+@pytest.mark.parametrize("price", [-1.0, 10_001.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["price_in", "price_out"])
+def test_a_price_that_cannot_be_is_told_when_a_model_is_added_and_when_it_is_changed(
+    name: str, price: float, models: Catalogue, root: Person
+) -> None:
+    asked: dict[str, Any] = {name: price}
+    words = "A price is between 0 and 10,000 dollars per million tokens."
+    with pytest.raises(InputError, match=words):
+        models.add_model(root, replace(NewModel("openai", "m"), **asked))
+    assert models.find("openai/m") is None
+    models.add_model(root, NewModel("openai", "m", price_in=10_000.0))
+    with pytest.raises(InputError, match=words):
+        models.change(root, "openai/m", **asked)
 
 
 def test_a_key_that_cannot_be_leaves_no_model_behind(models: Catalogue, root: Person) -> None:
@@ -336,7 +364,7 @@ def test_two_servers_may_serve_the_same_name_and_removal_takes_the_keys_along(
     models: Catalogue, root: Person
 ) -> None:
     at = [
-        NewModel("compatible", "m", base_url=f"http://127.0.0.1:{p}/v1", inside=True)
+        NewModel("compatible", "m", f"M{p}", base_url=f"http://127.0.0.1:{p}/v1", inside=True)
         for p in (1, 2)
     ]
     first, second = (models.add_model(root, one, GOOD) for one in at)
@@ -443,3 +471,20 @@ async def test_a_call_counts_while_it_runs_and_a_closed_one_no_longer(
 
 def test_a_key_shows_its_ending_only() -> None:
     assert GOOD not in repr(Key("k", GOOD, GOOD[-4:]))
+
+
+def test_an_account_has_a_key_once(
+    models: Catalogue, root: Person, settings: Settings, database: Database, ledger: Ledger
+) -> None:
+    models.add_model(root, NewModel("openai", "m"), GOOD)
+    with pytest.raises(InputError, match="The key …aaaa is there already"):
+        models.add_key(root, "openai", f" {GOOD} ")
+    models.add_model(root, NewModel("openai", "other"), GOOD)  # the same account, so the same key
+    models.add_key(root, "openai", OTHER)
+    models.add_key(root, "anthropic", GOOD)
+    assert [key.ending for key in models.keyring.stored("openai")] == ["aaaa", "bbbb"]
+    given = Catalogue(
+        settings.model_copy(update={"openai_api_key": SecretStr(REVOKED)}), database, ledger
+    )
+    with pytest.raises(InputError, match="The key …cccc is there already"):
+        given.add_key(root, "openai", REVOKED)

@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.chat import TurnView
 from app.db.tables import TurnRow
-from app.domain import Person
+from app.domain import DataClass, ModelDecision, Person, Receipt, Route, Usage
+from app.routing.added import NewModel
+from app.ui.widgets.picked import instead_of
 from tests.ui.conftest import Desk, OpenPage, form_of, html
 
 TRIP = "How do I book a trip to Lyon?"
@@ -214,3 +216,48 @@ def test_an_admin_makes_an_own_answer_golden_and_nobody_else_is_offered_it(
     assert (row.question, row.origin) == (turn.question, "answer")
     assert "already" in html(button(test, "Make it golden"))
     golden.remove(desk.people["Noor"], row.id)
+
+
+def test_a_model_that_was_picked_and_may_not_answer_is_told_above_the_answer(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    catalogue, noor = desk.services.catalogue, desk.people["Noor"]
+    id = catalogue.add_model(noor, NewModel("openai", "c", "Costly", free=True))
+    try:
+        test = open_page("Ada", "chat")
+        test.selectbox(key="model").set_value(id)
+        catalogue.change(noor, id, enabled=False)
+        page = html(ask(test))
+        says = "you chose Costly, but an admin switched it off; answered by Scripted model"
+        assert says in page
+        chat = conversation_of(test)
+        assert says in html(open_page("Ada", "chat", c=chat))
+    finally:
+        catalogue.remove_model(noor, id)
+    assert "you chose" not in html(ask(open_page("Ada", "chat")))
+
+
+def test_a_model_that_was_picked_and_did_not_answer_is_told_without_its_address() -> None:
+    def receipt(reason: str, allowed: bool, *attempts: ModelDecision) -> Receipt:
+        picked = ModelDecision("costly", "Costly (EU)", allowed, reason)
+        route = Route(
+            intent="", model="other", fallbacks=(), prompt="", reason="", decisions=(picked,),
+            data_class=DataClass.PUBLIC, search=False,
+        )  # fmt: skip
+        return Receipt(
+            id="", intent=None, route=route, model="other", attempts=attempts, prompt_name="",
+            prompt_version="", prompt_sha="", citations=(), passages=(), withheld=0,
+            data_class=DataClass.PUBLIC, usage=Usage(), cost_usd=0.0, stages=(),
+        )  # fmt: skip
+
+    away = ModelDecision("costly", "Costly", False, "Nobody listens at 127.0.0.1:9.")
+    late = ModelDecision("costly", "Costly", True, "Other spoke sooner.")
+    kept = "you picked it, but Only people it is kept for may use it."
+    for made, said in (
+        (receipt("you picked it", True, away), "you chose Costly, but it did not answer"),
+        (receipt("you picked it", True), "you chose Costly, but it did not answer"),
+        (receipt("you picked it", True, late), "you chose Costly, but another one spoke sooner"),
+        (receipt(kept, False), "you chose Costly: Only people it is kept for may use it"),
+    ):
+        assert instead_of(made, "costly") == said
+        assert instead_of(made, "other") == instead_of(made, None) == instead_of(made, "auto") == ""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.errors import ModelError
+from app.llm.checks import ANSWERS, KNOWN, Check, Outcome
 from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
+from app.ui.widgets import model_add
+from app.ui.widgets.page import asset
+from app.ui.widgets.words import day, in_markdown
 from tests.browser.desk import scripted_model
 from tests.ui.conftest import Desk, OpenPage, html, press
 
@@ -32,11 +36,17 @@ def added(desk: Desk) -> list[ModelCard]:
 
 
 def fill(
-    test: AppTest, *, url: str, key: str = KEY, inside: bool = True, button: str = "Add and test"
+    test: AppTest,
+    *,
+    url: str,
+    key: str = KEY,
+    inside: bool = True,
+    button: str = "Add and test",
+    label: str = "Newcomer",
 ) -> AppTest:
     form = next(e for e in test.expander if e.label == "Add a model")
     form.selectbox[0].set_value("compatible")
-    wanted = {"Model id": "newcomer", "What people see": "Newcomer", "Address": url, "Key": key}
+    wanted = {"Model id": "newcomer", "What people see": label, "Address": url, "Key": key}
     for box in form.text_input:
         box.set_value(wanted[box.label])
     form.checkbox[0].set_value(inside)
@@ -65,11 +75,11 @@ def test_a_model_is_added_tested_kept_for_few_retired_and_removed(
     form = next(e for e in test.expander if e.label == "Change Newcomer")
     next(n for n in form.number_input if n.label == "Calls a minute").set_value(30)
     next(t for t in form.text_input if t.label == "Kept for").set_value("team:Sales, nonsense")
-    assert "is neither a group nor a team" in html(more(test, "Save limits"))
+    assert "is neither a group nor a team" in html(more(test, "Save"))
     assert added(desk)[0].per_minute == 0
     form = next(e for e in test.expander if e.label == "Change Newcomer")
     next(t for t in form.text_input if t.label == "Kept for").set_value("team:Sales")
-    more(test, "Save limits")
+    more(test, "Save")
     assert (added(desk)[0].per_minute, added(desk)[0].audience) == (30, ("team:Sales",))
     assert "retired" in html(more(open_page("Noor", "admin_models"), "Retire it"))
     assert not added(desk)[0].offered
@@ -188,3 +198,113 @@ def test_a_models_recent_calls_are_told_in_words(
     assert f"No failure in {words}." in told()
     health.failed(card.id, ModelError("It is away."))
     assert f"1 failure in the last {before + 1} calls." in told()
+
+
+def test_a_long_name_fits_the_form_and_the_table(desk: Desk, open_page: OpenPage) -> None:
+    noor, label = desk.people["Noor"], "x" * 60
+    desk.services.catalogue.add_model(noor, NewModel("openai", "newcomer", label=label))
+    test = open_page("Noor", "admin_models")
+    form = next(e for e in test.expander if e.label == "Add a model")
+    assert next(t for t in form.text_input if t.label == "What people see").proto.max_chars == 60
+    assert '<div class="sb-table sb-models"><table>' in html(test)
+    assert re.search(
+        r"\.sb-models td:first-child \{[^}]*overflow-wrap: anywhere", asset("switchboard.css")
+    )
+
+
+def test_employees_see_no_address_of_a_server(desk: Desk, open_page: OpenPage) -> None:
+    catalogue, noor = desk.services.catalogue, desk.people["Noor"]
+    for new in (
+        NewModel("compatible", "a", "Ours", "http://127.0.0.1:8598/v1", inside=True, free=True),
+        NewModel("compatible", "b", "Theirs", "https://93.184.215.14:8443/v1", free=True),
+        NewModel("openai", "c", "Known"),
+    ):
+        catalogue.add_model(noor, new)
+    options = " ".join(open_page("Ada", "chat").selectbox(key="model").options)
+    assert "Ours · Runs on your company's own server." in options
+    assert "Theirs · Runs at an outside provider." in options
+    assert "Known · Runs at OpenAI." in options
+    assert not re.search(r"127\.0|93\.184|8598|8443", options)
+    (theirs,) = (card for card in added(desk) if card.label == "Theirs")
+    catalogue.change(noor, theirs.id, region="eu-central-1")
+    options = " ".join(open_page("Ada", "chat").selectbox(key="model").options)
+    assert "Theirs · Runs in eu-central-1." in options
+
+
+def test_a_models_name_is_only_words(open_page: OpenPage) -> None:
+    label = "**New** [er](https://evil.test)"
+    test = fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1", label=label)
+    plain = in_markdown(label)
+    assert plain in [e.label.removeprefix("Change ") for e in test.expander]
+    assert test.toast[0].value.startswith(plain)
+
+
+def test_a_planned_retirement_is_shown_and_cancelled(desk: Desk, open_page: OpenPage) -> None:
+    noor, on = desk.people["Noor"], date.today() + timedelta(days=40)
+    id = desk.services.catalogue.add_model(noor, NewModel("openai", "n", "Newcomer", free=True))
+    assert "retires" not in html(open_page("Noor", "admin_models"))
+    desk.services.catalogue.change(noor, id, retired_on=on)
+    test = open_page("Noor", "admin_models")
+    assert f"not asked yet, retires {day(on)}</span>" in html(test)
+    assert f"It retires on {day(on)}." in html(test)
+    test = more(test, "Cancel its retirement")
+    assert "retires" not in html(test)
+    assert added(desk)[0].retired_on == NEVER
+    desk.services.catalogue.change(noor, id, retired_on=on, enabled=False)
+    assert f"off, retires {day(on)}" in html(open_page("Noor", "admin_models"))
+
+
+def test_what_to_do_about_a_model_that_does_not_answer_fits_the_cause(open_page: OpenPage) -> None:
+    (toast,) = fill(open_page("Noor", "admin_models"), url="http://127.0.0.1:9/v1").toast
+    assert "Its address was not reached: test again below" in toast.value.replace("\\", "")
+    assert "key" not in toast.value
+    untold = Check(ANSWERS, Outcome.UNTOLD, "")
+    for name, says in (
+        ("Key …abcd accepted", "give it another one below and test again"),
+        (KNOWN, "There is no model of that id"),
+        (ANSWERS, "Test it again below"),
+    ):
+        assert says in model_add._next((Check(name, Outcome.FAILED, ""), untold))
+
+
+def test_a_price_below_a_cent_does_not_read_as_nothing(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    new = NewModel("openai", "n", "Newcomer", price_in=0.0004, price_out=0.0025)
+    desk.services.catalogue.add_model(noor, new)
+    test = open_page("Noor", "admin_models")
+    assert "$0.0004 / $0.0025" in html(test)
+    prices = [n for n in test.number_input if n.label.startswith("US dollars per million")]
+    assert {n.proto.format for n in prices} == {"%g"}
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    next(n for n in form.number_input if n.label.endswith("tokens in")).set_value(0.0003)
+    more(test, "Save")
+    assert (added(desk)[0].price_in, added(desk)[0].price_out) == (0.0003, 0.0025)
+
+
+def test_prices_and_limits_are_saved_together(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    desk.services.catalogue.add_model(noor, NewModel("openai", "n", "Newcomer", price_in=1.0))
+    test = open_page("Noor", "admin_models")
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    assert [b.label for b in form.button if b.label.startswith("Save")] == ["Save"]
+    next(n for n in form.number_input if n.label.endswith("tokens in")).set_value(3.0)
+    next(n for n in form.number_input if n.label == "Calls at once").set_value(2)
+    more(test, "Save")
+    assert desk.events("model_changed")[-1]["change"] == {"price_in": 3.0, "at_once": 2}
+
+
+def test_a_model_kept_for_nobody_known_is_saved_and_said(desk: Desk, open_page: OpenPage) -> None:
+    noor = desk.people["Noor"]
+    desk.services.catalogue.add_model(noor, NewModel("openai", "n", "Newcomer", free=True))
+    nobody = "Nobody known is in team:Nowhere, group:idp/nowhere."
+    for kept, said in (
+        ("team:Sales, team:Nowhere, group:idp/sales, group:idp/nowhere", True),
+        ("team:Sales, group:idp/sales", False),
+    ):
+        test = open_page("Noor", "admin_models")
+        form = next(e for e in test.expander if e.label == "Change Newcomer")
+        next(t for t in form.text_input if t.label == "Kept for").set_value(kept)
+        test = more(test, "Save")
+        assert added(desk)[0].audience == tuple(kept.split(", "))
+        assert (nobody in html(test)) == said
+        assert (nobody in test.toast[0].value.replace("\\", "")) == said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -55,6 +56,24 @@ def test_money_keeps_the_digits_that_matter() -> None:
         "$0.31",
         "$1,204.50",
     ]
+
+
+def test_a_price_that_is_not_nothing_does_not_read_as_nothing() -> None:
+    prices = (0, 0.0004, 0.00041, 0.004, 0.075, 0.25, 1.5, 1204.5)
+    assert [words.price(x) for x in prices] == [
+        "$0.00", "$0.0004", "$0.00041", "$0.004", "$0.075", "$0.25", "$1.50", "$1,204.50",
+    ]  # fmt: skip
+    assert [words.price(x, 3) for x in (0.025, 0.00005, 1.0)] == ["$0.025", "$0.00005", "$1.000"]
+
+
+def test_free_text_stays_plain_in_markdown() -> None:
+    said = words.in_markdown(
+        "**Fast** [model](https://evil.test) www.evil.test a@b.test R&amp;D :smile:"
+    )
+    assert said.startswith(r"\*\*Fast\*\* \[model\]\(https\:")
+    assert not re.search(r"://|www\\?\.|\w@|[^\\]&|[^\\]:", said)
+    assert len(words.in_markdown("x" * 300)) == 240
+    assert len(words.in_markdown("x" * 300, 1_000)) == 300
 
 
 def test_a_permission_in_plain_words() -> None:

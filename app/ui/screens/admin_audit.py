@@ -11,6 +11,7 @@ from app.access.policy import require
 from app.domain import Person
 from app.records.read import TYPES, EventFilter, EventLog, EventView
 from app.ui.widgets import page
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.words import count, text, time_html, zone_of
 from app.wiring import Services
 
@@ -74,8 +75,10 @@ def _copy(services: Services, person: Person) -> str:
 
 
 def _filters(services: Services) -> tuple[str, str]:
+    accounts = {row.id: row for row in services.identity.accounts.people()}
     people = {"": "Anybody", "system": "Switchboard itself"}
-    people |= {row.id: row.name for row in services.identity.accounts.people()}
+    people |= {key: row.name for key, row in accounts.items()}
+    people = told_apart(people, lambda key: accounts[key].email if key in accounts else "no person")
     with st.container(horizontal=True):
         kind = st.selectbox(
             "Kind",
@@ -86,7 +89,7 @@ def _filters(services: Services) -> tuple[str, str]:
         who = st.selectbox(
             "Person",
             list(people),
-            format_func=lambda key: people[key],
+            format_func=lambda key: people.get(key, key),
             label_visibility="collapsed",
         )
     return kind or ANY, who or ""

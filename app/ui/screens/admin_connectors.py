@@ -13,6 +13,7 @@ from app.knowledge.sync import ConnectorStatus
 from app.ui import identity
 from app.ui.widgets import connector_add, connector_settings, page
 from app.ui.widgets.administration import carry_out, permitted
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.connector_add import entered_of
 from app.ui.widgets.connector_html import (
     changes_table,
@@ -228,11 +229,13 @@ def _reader_changes(services: Services, connector: ConnectorStatus) -> None:
 
 def _preview(services: Services, person: Person, connector: ConnectorStatus) -> None:
     people = {row.id: row for row in services.identity.accounts.people() if row.active}
+    names = {key: f"{row.name} · {row.team or 'no team'}" for key, row in people.items()}
+    names = told_apart(names, lambda key: people[key].email)
     chosen = st.selectbox(
         "View as",
         list(people),
         index=None,
-        format_func=lambda key: f"{people[key].name} · {people[key].team or 'no team'}",
+        format_func=lambda key: names.get(key, key),
         placeholder="View as… choose a person to see what they find here, and why",
         label_visibility="collapsed",
         key="preview",

@@ -13,9 +13,10 @@ from app.routing import ModelCard, ModelHealth
 from app.ui import identity
 from app.ui.widgets import model_add, model_checks, model_more, page
 from app.ui.widgets.administration import permitted
-from app.ui.widgets.model_add import FREE, FREE_HELP
+from app.ui.widgets.choices import shortened
+from app.ui.widgets.model_add import ANY_DIGITS, FREE, FREE_HELP
 from app.ui.widgets.receipt_html import class_tag
-from app.ui.widgets.words import count, milliseconds, text
+from app.ui.widgets.words import count, day, in_markdown, milliseconds, price, text
 from app.wiring import Services
 
 UNPRICED = "Left out where a budget applies: set its price, or declare it free."
@@ -35,10 +36,11 @@ def render(services: Services, person: Person) -> None:
     )
     page.said()
     cards = services.catalogue.cards()
+    names = shortened({card.id: card.label for card in cards})
     st.html(_table(services, cards))
     model_add.draw(services, person)
     for card in cards:
-        _one(services, person, card)
+        _one(services, person, card, names[card.id])
 
 
 def _table(services: Services, cards: list[ModelCard]) -> str:
@@ -51,7 +53,7 @@ def _table(services: Services, cards: list[ModelCard]) -> str:
         for card in cards
     )
     return (
-        '<div class="sb-table"><table><thead><tr><th>Model</th><th>Health</th><th>May be sent up to</th>'
+        '<div class="sb-table sb-models"><table><thead><tr><th>Model</th><th>Health</th><th>May be sent up to</th>'
         '<th>Runs at</th><th class="sb-n">In / out, per million tokens</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -60,7 +62,8 @@ def _table(services: Services, cards: list[ModelCard]) -> str:
 def _state(card: ModelCard, health: ModelHealth) -> tuple[str, str]:
     if card.retired:
         return "grey", "retired"
-    return HEALTH[health.state] if card.enabled else ("grey", "off")
+    colour, word = HEALTH[health.state] if card.enabled else ("grey", "off")
+    return colour, f"{word}, retires {day(card.retires_on)}" if card.retires_on else word
 
 
 def _more(health: ModelHealth) -> str:
@@ -87,21 +90,21 @@ def _price(card: ModelCard) -> str:
     if card.price_in == card.price_out == 0:
         return "free"
     cached = [
-        f"${price:,.3f} {word}"
-        for price, word in (
+        f"{price(usd, 3)} {word}"
+        for usd, word in (
             (card.price_cached, "read from its cache"),
             (card.price_cache_write, "written to it"),
         )
-        if price is not None
+        if usd is not None
     ]
     small = f"<small>{', '.join(cached)}</small>" if cached else ""
-    return f"${card.price_in:,.2f} / ${card.price_out:,.2f}{small}"
+    return f"{price(card.price_in)} / {price(card.price_out)}{small}"
 
 
 @st.fragment
-def _one(services: Services, person: Person, card: ModelCard) -> None:
+def _one(services: Services, person: Person, card: ModelCard, name: str) -> None:
     person = identity.still(services, person)
-    with st.expander(f"Change {card.label.split(' (')[0]}"):
+    with st.expander(f"Change {in_markdown(name)}"):
         health = services.catalogue.health.of(card.id)
         if health.calls:
             page.note(_state(card, health)[0], _recent(health), _more(health))
@@ -141,10 +144,11 @@ def _entered(card: ModelCard) -> dict[str, Any]:
             ("price_out", "US dollars per million tokens out"),
         ):
             entered[name] = st.number_input(
-                label, value=float(getattr(card, name)), min_value=0.0, format="%.3f", width=260
+                label, value=float(getattr(card, name)), min_value=0.0, format=ANY_DIGITS, width=260
             )
     if not card.local:
         entered["free"] = st.checkbox(FREE, value=card.free, help=FREE_HELP)
+    entered |= model_more.limits(card)
     if card.base_url:
         entered["inside"] = st.checkbox(TICK, value=card.inside, help=card.base_url)
     return entered
@@ -160,7 +164,8 @@ def _save(services: Services, person: Person, card: ModelCard, entered: dict[str
         page.trouble(error)
     else:
         st.session_state.pop("model_choices", None)
-        st.toast("Saved. Questions from now on follow it.")
+        nobody = model_more.unknown(services, changed.get("audience", ()))
+        page.say(f"Saved. {nobody or 'Questions from now on follow it.'}")
         st.rerun()
 
 

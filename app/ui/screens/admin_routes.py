@@ -20,6 +20,7 @@ from app.routing.swaps.versions import before_it
 from app.routing.table import MOST_WORTH_USD
 from app.ui.widgets import golden_set, page, rehearsal, route_html
 from app.ui.widgets.administration import carry_out
+from app.ui.widgets.choices import shortened
 from app.ui.widgets.difficulty_html import difficulty_html
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
@@ -264,11 +265,11 @@ def _heading(words: str) -> None:
 
 
 def _labels(services: Services) -> dict[str, str]:
-    """Names that a route may hold, and what people call them."""
+    """Names that a route may hold, and what people call them: each reads differently."""
     names = RouteNames(services.catalogue, services.prompts).models()
-    found = {name: services.catalogue.missing(name)[0].split(" (")[0] for name in names}
-    found |= {card.id: card.label.split(" (")[0] for card in services.catalogue.cards()}
-    return found
+    found = {name: services.catalogue.missing(name)[0] for name in names}
+    found |= {card.id: card.label for card in services.catalogue.cards()}
+    return shortened(found)
 
 
 def _world(services: Services) -> World:

@@ -8,12 +8,16 @@ from streamlit.delta_generator import DeltaGenerator
 from app.chat import LiveTurn, TurnView
 from app.domain import Person, now
 from app.errors import SwitchboardError
+from app.routing import ModelCard
 from app.ui import identity
 from app.ui.widgets import budget_line
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.conversations import OPEN
 from app.wiring import Services
 
 AUTO = "auto"
+AT = {"openai": "Runs at OpenAI.", "anthropic": "Runs at Anthropic."}
+BEST = "Best model for the question"
 LONGEST_QUESTION = 8000
 
 
@@ -69,11 +73,11 @@ def start(services: Services, person: Person, question: str, replaces: str | Non
     st.session_state.pop("editing", None)
     if st.query_params.get(OPEN) != live.conversation_id:
         st.query_params[OPEN] = live.conversation_id
-        st.session_state["begun"] = begun_turn(live, question)
+        st.session_state["begun"] = begun_turn(live, question, None if wish == AUTO else wish)
         st.rerun(["conversation", "recents"])  # the words first, the list when they are all there
 
 
-def begun_turn(live: LiveTurn, question: str) -> TurnView:
+def begun_turn(live: LiveTurn, question: str, wish: str | None) -> TurnView:
     """The first turn of a chat as its row will say, so that its words need not wait for reading it back."""
     return TurnView(
         id=live.turn_id,
@@ -82,7 +86,7 @@ def begun_turn(live: LiveTurn, question: str) -> TurnView:
         answer="",
         status="running",
         error="",
-        model_wish=None,
+        model_wish=wish,
         receipt=None,
         offers=(),
         feedback=None,
@@ -123,16 +127,29 @@ def _model(services: Services, person: Person) -> None:
     )
 
 
+def _where(card: ModelCard) -> str:
+    """Where a question goes, for those who ask it. A server's address is for admins: it tells others how a network is laid."""
+    if not card.added:
+        return card.note
+    if card.inside:
+        return "Runs on your company's own server."
+    if card.region:
+        return f"Runs in {card.region}."
+    return "Runs at an outside provider." if card.base_url else AT.get(card.provider, "")
+
+
 def _choices(services: Services, person: Person) -> dict[str, str]:
     key = (person.id, person.role, person.team)
     known = st.session_state.get("model_choices")
     if known is None or known[0] != key:
-        notes = {AUTO: "Best model for the question"}
+        notes = {AUTO: BEST}
         for card in services.catalogue.cards():
             if card.offered and services.policy.use_model(
                 person, card.id, card.provider, card.local, card.audience
             ):
-                notes[card.id] = f"{card.label} · {card.note}" if card.note else card.label
+                where = _where(card)
+                notes[card.id] = f"{card.label} · {where}" if where else card.label
+        notes = told_apart(notes, lambda name: "chosen for you" if name == AUTO else name)
         known = st.session_state["model_choices"] = (key, notes)
     choices: dict[str, str] = known[1]
     return choices

@@ -26,6 +26,14 @@ def told_apart(labels: Mapping[Key, str], mark: Callable[[Key], object] = str) -
     return found
 
 
+def shortened(labels: Mapping[Key, str], mark: Callable[[Key], object] = str) -> dict[Key, str]:
+    """`Reader` for `Reader (local, quotes the documents)`. Those that would read the same then keep what stands in brackets."""
+    times = Counter(label.split(" (")[0] for label in labels.values())
+    short = {key: label.split(" (")[0] for key, label in labels.items()}
+    kept = {key: name if times[name] == 1 else labels[key] for key, name in short.items()}
+    return told_apart(kept, mark)
+
+
 def _numbered(label: str) -> Iterable[str]:
     yield label
     number = 2

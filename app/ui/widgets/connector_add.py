@@ -12,7 +12,9 @@ from app.domain import Person
 from app.errors import SwitchboardError
 from app.knowledge.sync import ConnectorKind
 from app.ui.widgets import model_form, page
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.connector_html import check_html, dry_run_html
+from app.ui.widgets.words import exact, zone_of
 from app.wiring import Services
 
 May = Callable[[], Person]
@@ -69,12 +71,16 @@ def _credential(services: Services, kind: ConnectorKind) -> tuple[dict[str, str]
     if not kind.secrets_model.model_fields:
         return {}, None
     known = {found.id: found for found in services.sync.credentials.all(kind.kind)}
+    names = told_apart(
+        {key: f"The one of {found.name}" for key, found in known.items()},
+        lambda key: f"of {exact(known[key].changed_at, zone_of(st.context.timezone))}",
+    )
     chosen = None
     if known:
         chosen = st.selectbox(
             "Credential",
             [NEW, *known],
-            format_func=lambda key: f"The one of {known[key].name}" if key in known else key,
+            format_func=lambda key: names.get(key, key),
             key=f"new_credential_{kind.kind}",
         )
     if chosen in known:

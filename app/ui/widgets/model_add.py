@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app.domain import DataClass, Person
 from app.errors import SwitchboardError
+from app.llm.checks import ADDRESS, KNOWN, Check, Outcome
 from app.llm.guard import TICK
-from app.routing.added import PROVIDERS, NewModel, Provider
+from app.routing.added import LONGEST_LABEL, PROVIDERS, NewModel, Provider
 from app.routing.examination import answers
 from app.ui.widgets import model_checks, page
 from app.ui.widgets.administration import permitted
@@ -15,6 +18,8 @@ from app.wiring import Services
 
 ADDED = "models_added"
 FAILED = "model_checks"
+ANY_DIGITS = "%g"
+"""A price below a cent would read as 0 with a fixed number of digits."""
 FREE = "Free: its answers cost us nothing"
 FREE_HELP = "Such as a server of your own. A model whose price is not known is left out where a budget applies."
 NAMES: dict[str, str] = {
@@ -48,7 +53,9 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
         name = st.text_input(
             "Model id", placeholder="gpt-5-mini", help="As the provider writes it.", width=260
         )
-        label = st.text_input("What people see", placeholder="The same", width=260)
+        label = st.text_input(
+            "What people see", placeholder="The same", max_chars=LONGEST_LABEL, width=260
+        )
     url = st.text_input(
         "Address",
         placeholder="Empty for the provider's own; http://gpu-1:8000/v1",
@@ -77,11 +84,11 @@ def _fields(form: str) -> tuple[NewModel | None, str]:
             "Tokens that it reads", value=None, min_value=1_000, placeholder="As listed", width=180
         )
         price_in = st.number_input(
-            "US dollars per million tokens in", value=None, min_value=0.0, format="%.3f",
+            "US dollars per million tokens in", value=None, min_value=0.0, format=ANY_DIGITS,
             placeholder="As listed", key=f"{form}_price_in", width=240,
         )  # fmt: skip
         price_out = st.number_input(
-            "US dollars per million tokens out", value=None, min_value=0.0, format="%.3f",
+            "US dollars per million tokens out", value=None, min_value=0.0, format=ANY_DIGITS,
             placeholder="As listed", key=f"{form}_price_out", width=240,
         )  # fmt: skip
     free = st.checkbox(FREE, help=FREE_HELP)
@@ -116,6 +123,18 @@ def _test(services: Services, person: Person, new: NewModel, key: str) -> None:
         model_checks.show(checks)
 
 
+def _next(checks: Sequence[Check]) -> str:
+    """What to do about the first check that failed: a key is not to blame for an address that nobody listens at."""
+    failed = next((check.name for check in checks if check.outcome is Outcome.FAILED), "")
+    if failed == ADDRESS:
+        return "Its address was not reached: test again below once it is, or remove it and add it with the right one."
+    if failed.startswith("Key "):
+        return "Its key was refused: give it another one below and test again."
+    if failed == KNOWN:
+        return "There is no model of that id: remove it and add it with the right one."
+    return "Test it again below, or remove it and add it anew."
+
+
 def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
     """Adds it switched off and tests it; it may answer once it has."""
     try:
@@ -135,9 +154,7 @@ def _add(services: Services, person: Person, new: NewModel, key: str) -> None:
         page.say(f"{label} is added, has answered, and may be used.")
     else:
         st.session_state[FAILED] = checks
-        page.say(
-            f"{label} is added, but off: it has not answered. Give it another key below and test again, or remove it and add it anew."
-        )
+        page.say(f"{label} is added, but off: it has not answered. {_next(checks)}")
     st.session_state[ADDED] = st.session_state.get(ADDED, 0) + 1
     st.session_state.pop("model_choices", None)
     st.rerun()

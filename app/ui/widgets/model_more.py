@@ -1,21 +1,26 @@
-"""What else an admin decides about a model: its keys, limits, region, who it is kept for, when it retires, taking it away."""
+"""What else an admin decides about a model: its limits, region, who it is kept for, its keys, when it retires, taking it away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
 from app.domain import Person, now
 from app.routing import ModelCard
 from app.routing.overrides import NEVER
+from app.ui.widgets import page
 from app.ui.widgets.administration import carry_out
-from app.ui.widgets.words import text
+from app.ui.widgets.words import day, text
 from app.wiring import Services
 
 
 def draw(services: Services, person: Person, card: ModelCard) -> None:
-    _limits(services, person, card)
+    if nobody := unknown(services, card.audience):
+        page.note(
+            "amber", nobody, "Whoever joins later may use it; correct the name if it is not meant."
+        )
     if card.provider != "local":
         _keys(services, person, card)
     with st.container(horizontal=True):
@@ -24,39 +29,36 @@ def draw(services: Services, person: Person, card: ModelCard) -> None:
             _removal(services, person, card)
 
 
-def _limits(services: Services, person: Person, card: ModelCard) -> None:
-    with st.form(f"limits_{card.id}", border=False):
-        with st.container(horizontal=True):
-            at_once = st.number_input(
-                "Calls at once", value=card.at_once, min_value=0, help="0: no limit.", width=160
-            )
-            per_minute = st.number_input(
-                "Calls a minute", value=card.per_minute, min_value=0, help="0: no limit.", width=160
-            )
-            region = st.text_input(
-                "Region", value=card.region, placeholder="eu-central-1", max_chars=80, width=200
-            )
-        audience = st.text_input(
-            "Kept for",
-            value=", ".join(card.audience),
-            placeholder="Everyone",
-            help="Groups and teams, such as group:idp/finance, team:Sales.",
+def unknown(services: Services, audience: Sequence[str]) -> str:
+    """Of which teams and groups nobody is known, as a sentence; empty where there is somebody in each."""
+    names = services.identity.accounts.empty(audience) if audience else []
+    return f"Nobody known is in {', '.join(names)}." if names else ""
+
+
+def limits(card: ModelCard) -> dict[str, Any]:
+    """In the form of the model: what stands in the fields for its limits, region and audience, by the names of the card."""
+    with st.container(horizontal=True):
+        at_once = st.number_input(
+            "Calls at once", value=card.at_once, min_value=0, help="0: no limit.", width=160
         )
-        if st.form_submit_button("Save limits"):
-            names = [name.strip() for name in audience.split(",") if name.strip()]
-            _do(
-                services,
-                person,
-                lambda who: services.catalogue.change(
-                    who,
-                    card.id,
-                    at_once=int(at_once),
-                    per_minute=int(per_minute),
-                    region=region,
-                    audience=names,
-                ),
-                "Saved. Questions from now on follow it.",
-            )
+        per_minute = st.number_input(
+            "Calls a minute", value=card.per_minute, min_value=0, help="0: no limit.", width=160
+        )
+        region = st.text_input(
+            "Region", value=card.region, placeholder="eu-central-1", max_chars=80, width=200
+        )
+    audience = st.text_input(
+        "Kept for",
+        value=", ".join(card.audience),
+        placeholder="Everyone",
+        help="Groups and teams, such as group:idp/finance, team:Sales.",
+    )
+    return {
+        "at_once": int(at_once),
+        "per_minute": int(per_minute),
+        "region": region.strip(),
+        "audience": tuple(name.strip() for name in audience.split(",") if name.strip()),
+    }
 
 
 def _keys(services: Services, person: Person, card: ModelCard) -> None:
@@ -101,16 +103,25 @@ def _retirement(services: Services, person: Person, card: ModelCard) -> None:
                 "It may answer again.",
             )
         return
-    with st.popover("Retire"):
-        st.write("Routes leave it out from then on. It can be brought back.")
-        today = now().date()
-        planned = card.retired_on if card.retired_on and card.retired_on != NEVER else today
-        day = st.date_input("From", value=planned, min_value=today, key=f"day_{card.id}")
-        if st.button("Retire it", key=f"retire_{card.id}") and day is not None:
+    planned = card.retires_on
+    if planned:
+        st.html(f'<p class="sb-meta">It retires on {day(planned)}.</p>')
+        if st.button("Cancel its retirement", key=f"keep_{card.id}"):
             _do(
                 services,
                 person,
-                lambda who: services.catalogue.change(who, card.id, retired_on=day),
+                lambda who: services.catalogue.change(who, card.id, retired_on=NEVER),
+                "It does not retire.",
+            )
+    with st.popover("Another date" if planned else "Retire"):
+        st.write("Routes leave it out from then on. It can be brought back.")
+        today = now().date()
+        on = st.date_input("From", value=planned or today, min_value=today, key=f"day_{card.id}")
+        if st.button("Retire it", key=f"retire_{card.id}") and on is not None:
+            _do(
+                services,
+                person,
+                lambda who: services.catalogue.change(who, card.id, retired_on=on),
                 "Its retirement is set.",
             )
 

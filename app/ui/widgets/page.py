@@ -9,9 +9,10 @@ from typing import Any
 import streamlit as st
 
 from app.errors import SwitchboardError
-from app.ui.widgets.words import text
+from app.ui.widgets.words import in_markdown, text
 
 UI = Path(__file__).parent.parent
+LONGEST_SAID = 1_000
 FAVICON = UI / "static" / "favicon.svg"
 
 
@@ -71,7 +72,7 @@ def note(colour: str, head: str, says: str) -> None:
 
 
 def say(words: str) -> None:
-    """In a callback: something to be said briefly once the page is drawn."""
+    """In a callback: something to be said briefly, as it is written, once the page is drawn."""
     st.session_state["said"] = words
 
 
@@ -79,7 +80,7 @@ def said() -> None:
     """Says it, and shows what went wrong in the callback before."""
     words = st.session_state.pop("said", None)
     if words:
-        st.toast(words)
+        st.toast(in_markdown(words, LONGEST_SAID))
     error = st.session_state.pop("trouble", None)
     if isinstance(error, SwitchboardError):
         trouble(error)

@@ -50,8 +50,8 @@ def numbered(receipt: Receipt) -> dict[int, Passage]:
     return cited or dict(enumerate(receipt.passages, 1))
 
 
-def answered_by(receipt: Receipt) -> str:
-    """`Travel · answered by Reader from 3 sources`."""
+def answered_by(receipt: Receipt, instead: str = "") -> str:
+    """`Travel · answered by Reader from 3 sources`. `instead` says of which model, and why."""
     parts = []
     if receipt.intent:
         parts.append(f"<b>{text(receipt.intent.label)}</b>")
@@ -59,7 +59,8 @@ def answered_by(receipt: Receipt) -> str:
     if label:
         sources = len({c.passage.document_id for c in receipt.citations})
         origin = f" from {count(sources, 'source')}" if sources else ""
-        parts.append(f"answered by {text(label)}{origin}")
+        before = f"{text(instead)}; " if instead else ""
+        parts.append(f"{before}answered by {text(label)}{origin}")
     if left_out := sum(receipt.protection.dropped.values()) if receipt.protection else 0:
         parts.append(f"{count(left_out, 'passage')} left out: no cleared model")
     return ' <span class="sb-sep">·</span> '.join(parts) or "Not answered"

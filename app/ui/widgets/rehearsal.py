@@ -12,6 +12,7 @@ from app.errors import SwitchboardError
 from app.rehearsal import Result, results_csv, why_stopped
 from app.ui.widgets import page, rehearsal_html
 from app.ui.widgets.administration import permitted
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.words import exact, money, text, zone_of
 from app.wiring import Services
 
@@ -57,11 +58,13 @@ def _begin(
         )
         return
     key = f"estimate_{version.id}"
+    judges = {"": "None"} | {model: labels.get(model, model) for model in _judges(services)}
+    judges = told_apart(judges, lambda model: model or "nobody judges")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         judge = st.selectbox(
             "Judge",
-            ["", *_judges(services)],
-            format_func=lambda model: labels.get(model, "None"),
+            list(judges),
+            format_func=lambda model: judges.get(model, model),
             help="A model that compares the two answers, asked in both orders. Its opinion is shown and decides nothing.",
             width=260,
             key=f"judge_{version.id}",
@@ -131,7 +134,11 @@ def _past(
     services: Services, person: Person, runs: list[RehearsalRow], labels: Mapping[str, str]
 ) -> None:
     zone = zone_of(st.context.timezone)
-    names = {run.id: f"Version {run.number}, {exact(run.started_at, zone)}" for run in runs}
+    started = {run.id: run.started_at for run in runs}
+    names = told_apart(
+        {run.id: f"Version {run.number}, {exact(run.started_at, zone)}" for run in runs},
+        lambda run: f"{started[run].astimezone(zone):%H:%M:%S}",
+    )
     chosen = runs[0].id
     if len(runs) > 1:
         chosen = st.selectbox(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from app.chat.views import TurnView
 from app.domain import Receipt, Routed
 from app.ui.widgets.answer_html import answer_html
+from app.ui.widgets.picked import instead_of
 from app.ui.widgets.receipt_html import (
     Reader,
     answered_by,
@@ -58,7 +59,7 @@ def rest_html(turn: TurnView, reader: Reader) -> str:
     receipt = turn.receipt
     return (
         f'<article class="sb-turn">'
-        f"{_receipt(receipt, reader) if receipt else ''}"
+        f"{_receipt(receipt, reader, turn.model_wish) if receipt else ''}"
         f"{body_html(turn.answer, turn.id, receipt)}"
         f"{sources_html(receipt, reader) if receipt else ''}"
         f"{_note(turn)}</article>"
@@ -75,9 +76,10 @@ def body_html(answer: str, turn_id: str, receipt: Receipt | None) -> str:
     )
 
 
-def _receipt(receipt: Receipt, reader: Reader) -> str:
+def _receipt(receipt: Receipt, reader: Reader, wish: str | None) -> str:
+    line = answered_by(receipt, instead_of(receipt, wish))
     return (
-        f'<details class="sb-why"><summary><span class="sb-line">{answered_by(receipt)}</span>'
+        f'<details class="sb-why"><summary><span class="sb-line">{line}</span>'
         f'<span class="sb-whylink">Why this answer</span></summary>'
         f"{why_html(receipt, reader)}</details>"
     )

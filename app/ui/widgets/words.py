@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from html import escape
 from urllib.parse import urlsplit
@@ -9,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from app.domain import EVERYONE
 
+_ADDRESSES = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)")
+"""Where a word joiner, which nobody sees, keeps an address from becoming a link."""
 DOTS = {
     "ok": ("green", "up to date"),
     "late": ("amber", "late"),
@@ -76,6 +80,16 @@ def money(usd: float) -> str:
     return f"${usd:,.2f}"
 
 
+def price(usd: float, digits: int = 2) -> str:
+    """A price with so many digits, and more where it would read as nothing or half of it be lost: `$0.25`, `$0.0004`."""
+    if not usd:
+        return f"${usd:,.{digits}f}"
+    needed = 1 - math.floor(math.log10(abs(usd)))
+    if needed <= digits:
+        return f"${usd:,.{digits}f}"
+    return f"${f'{usd:.{needed}f}'.rstrip('0').ljust(digits + 2, '0')}"
+
+
 def share(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 
@@ -117,7 +131,7 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def in_markdown(value: str) -> str:
-    """The first 240 characters as plain words in markdown."""
-    plain = " ".join(value.split())[:240]
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:" else c for c in plain)
+def in_markdown(value: str, most: int = 240) -> str:
+    """The first characters as plain words in markdown, which also makes links of bare addresses."""
+    plain = _ADDRESSES.sub("\u2060", " ".join(value.split())[:most])
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|<>~$:&" else c for c in plain)
