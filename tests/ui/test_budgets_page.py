@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import NumberInput
 
 from app.budgets import EACH, Estimate, Spender
 from app.routing.added import NewModel
@@ -24,7 +25,7 @@ def test_a_budget_is_set_seen_and_removed(desk: Desk, open_page: OpenPage) -> No
     assert "No budget is set" in html(test)
     test.selectbox(key="budget_scope").set_value("team").run()
     test.selectbox(key="budget_team").set_value("Sales")
-    next(n for n in test.number_input if n.label.startswith("Limit")).set_value(12.5)
+    field(test.run(), "Limit").set_value(12.5)
     page = html(press(test, "Set the budget"))
     assert "The team Sales" in page
     assert "$12.50" in page
@@ -34,6 +35,54 @@ def test_a_budget_is_set_seen_and_removed(desk: Desk, open_page: OpenPage) -> No
     test = press(open_page("Noor", "admin_budgets"), "Remove the budget")
     assert "No budget is set" in html(test)
     assert [event["change"] for event in desk.events("budget_changed")][-2:] == ["set", "removed"]
+
+
+def field(test: AppTest, label: str) -> NumberInput:
+    return next(n for n in test.number_input if n.label.startswith(label))
+
+
+def test_the_form_begins_with_the_budget_that_is_set_and_changes_only_what_is_typed(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    book, noor = desk.services.budgets.book, desk.people["Noor"]
+    book.allot(noor, "company", "", "month", 5000.0, 0.9)
+    book.allot(noor, "team", "Sales", "month", 0.0125, 0.75)
+    test = open_page("Noor", "admin_budgets")
+    assert "notice at 90%" in html(test)
+    assert (field(test, "Limit").value, field(test, "Notice").value) == (5000.0, 90.0)
+    assert any("This changes it" in one.value for one in test.caption)
+    field(test, "Notice").set_value(70.0)
+    press(test, "Change the budget")
+    company = book.named("company", "", "month")
+    assert company is not None
+    assert (company.limit_micro, company.notice_share) == (5_000_000_000, 0.7)
+    test.selectbox(key="budget_scope").set_value("team").run()
+    test.selectbox(key="budget_team").set_value("Sales").run()
+    assert (field(test, "Limit").value, field(test, "Notice").value) == (0.0125, 75.0)
+    test.selectbox(key="budget_period").set_value("day").run()
+    assert (field(test, "Limit").value, field(test, "Notice").value) == (None, 80.0)
+    assert "Set the budget" in [button.label for button in test.button]
+
+
+@pytest.mark.parametrize(
+    ("label", "typed", "said"),
+    [
+        ("Limit", -50.0, "A limit is between 0 and 1,000,000,000 dollars."),
+        ("Limit", 1e30, "A limit is between 0 and 1,000,000,000 dollars."),
+        ("Limit", None, "The limit is missing."),
+        ("Notice", 0.0, "between 1 % and 100 %"),
+        ("Notice", None, "The notice is missing."),
+    ],
+)
+def test_what_cannot_be_a_limit_or_a_notice_is_refused_in_words(
+    desk: Desk, open_page: OpenPage, label: str, typed: float | None, said: str
+) -> None:
+    book = desk.services.budgets.book
+    before = book.allot(desk.people["Noor"], "company", "", "month", 5.0)
+    test = open_page("Noor", "admin_budgets")
+    field(test, label).set_value(typed)
+    assert said in html(press(test, "Change the budget"))
+    assert book.budgets() == (before,)
 
 
 def test_a_limit_for_each_shows_who_has_spent_and_tells_them_what_is_left(

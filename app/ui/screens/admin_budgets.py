@@ -6,8 +6,10 @@ import streamlit as st
 
 from app.budgets import EACH, Budget, money
 from app.domain import Person
+from app.errors import InputError
 from app.ui.widgets import budget_html, page
 from app.ui.widgets.administration import carry_out
+from app.ui.widgets.words import in_markdown
 from app.wiring import Services
 
 SCOPES = {
@@ -18,6 +20,7 @@ SCOPES = {
     "intent": "An intent",
 }
 PERIODS = {"month": "Month", "day": "Day"}
+NOTICE = 80.0
 
 
 def render(services: Services, person: Person) -> None:
@@ -70,7 +73,7 @@ def _namer(names: dict[str, dict[str, str]]) -> budget_html.Namer:
 
 
 def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -> None:
-    st.html('<div class="sb-question">Set a budget</div>')
+    st.html('<div class="sb-question">Set or change a budget</div>')
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scope = st.selectbox(
             "For", list(SCOPES), format_func=SCOPES.__getitem__, key="budget_scope", width=200
@@ -94,23 +97,84 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
         period = st.selectbox(
             "By", list(PERIODS), format_func=PERIODS.__getitem__, key="budget_period", width=120
         )
-        limit = st.number_input(
-            "Limit in US dollars", value=100.0, min_value=0.0, format="%.2f", width=180
-        )
-        notice = st.number_input(
-            "Notice at, in %", value=80, min_value=1, max_value=100, key="budget_notice", width=140
-        )
-    st.caption("Setting it again changes the limit; what is spent already counts.")
-    if st.button("Set the budget", type="primary"):
+        scope_id, period = scope_id or EACH, period or "month"
+        known_one = services.budgets.book.named(scope, scope_id, period)
+        limit, notice = _amounts(known_one, f"{scope}_{scope_id}_{period}")
+    st.caption(_says(known_one, _namer(names)))
+    if st.button("Change the budget" if known_one else "Set the budget", type="primary"):
         carry_out(
             services,
             person,
             "budgets",
-            lambda who: services.budgets.book.allot(
-                who, scope, scope_id, period or "month", limit, notice / 100
-            ),
+            lambda who: _allot(services, who, (scope, scope_id, period), limit, notice),
             "The budget is set. Questions from now on follow it.",
         )
+
+
+def _amounts(budget: Budget | None, place: str) -> tuple[float | None, float | None]:
+    """Dollars and per cent as they stand in the fields, None for an empty one.
+
+    The fields begin with what is stored, and anew once that changes. Neither has bounds or a value of its own: a browser
+    would put that back in silence for what it cannot use, so what is wrong is said by whoever sets the budget.
+    """
+    limit = money.usd(budget.limit_micro) if budget else None
+    notice = _percent(budget.notice_share) if budget else NOTICE
+    fine = limit is not None and round(limit, 2) != limit
+    place = f"{place}_{limit}_{notice}"
+    for name, value in (("limit", limit), ("notice", notice)):
+        st.session_state.setdefault(f"budget_{name}_{place}", value)
+    return (
+        st.number_input(
+            "Limit in US dollars",
+            value=None,
+            step=1.0,
+            format="%.6f" if fine else "%.2f",
+            placeholder="Such as 100",
+            key=f"budget_limit_{place}",
+            width=180,
+        ),
+        st.number_input(
+            "Notice at, in %",
+            value=None,
+            step=1.0,
+            format="%g",
+            placeholder="Such as 80",
+            key=f"budget_notice_{place}",
+            width=140,
+        ),
+    )
+
+
+def _percent(share: float) -> float:
+    return round(share * 100, 2)
+
+
+def _says(budget: Budget | None, name: budget_html.Namer) -> str:
+    """In markdown, what pressing the button would do."""
+    if budget is None:
+        return "At the notice's share of the limit people are told once that most of it is spent."
+    whose = budget_html.whose(budget, name)
+    now = f"{money.words(budget.limit_micro)} {budget_html.PERIOD[budget.period]}, notice at {budget.notice_share:.0%}"
+    return in_markdown(
+        f"There is a budget of {whose}: {now}. This changes it; what is spent already counts."
+    )
+
+
+def _allot(
+    services: Services,
+    who: Person,
+    place: tuple[str, str, str],
+    limit: float | None,
+    notice: float | None,
+) -> None:
+    """Raises InputError for an empty field."""
+    if limit is None:
+        raise InputError(
+            "The limit is missing.", fix="Type how many dollars may be spent; 0 allows nothing."
+        )
+    if notice is None:
+        raise InputError("The notice is missing.", fix="Type a number from 1 to 100.")
+    services.budgets.book.allot(who, *place, limit, notice / 100)
 
 
 def _one(services: Services, person: Person, budget: Budget, name: budget_html.Namer) -> None:

@@ -53,14 +53,15 @@ def _row(standing: Standing, name: Namer) -> str:
         spender = standing.sum.key
         small = f"{who}, {small}"
         who = "nobody yet" if spender == EACH else name(budget.scope, spender)
-    extra = f" with {money.words(standing.extra_micro)} more" if standing.extra_micro else ""
+    extra = f"with {money.words(standing.extra_micro)} more; " if standing.extra_micro else ""
     return (
         f"<tr><td>{text(who[:1].upper() + who[1:])}<small>{text(small)}</small></td>"
         f"<td>{page.status(*state(standing))}</td>"
         f'<td class="sb-n">{money.words(standing.spent_micro)}</td>'
         f'<td class="sb-n">{money.words(standing.reserved_micro)}</td>'
         f'<td class="sb-n">{money.words(standing.left_micro)}</td>'
-        f'<td class="sb-n">{money.words(standing.limit_micro)}<small>{extra}</small></td>'
+        f'<td class="sb-n">{money.words(standing.limit_micro)}'
+        f"<small>{extra}notice at {budget.notice_share:.0%}</small></td>"
         f"<td>{day(standing.renews_on)}</td></tr>"
     )
 
