@@ -187,3 +187,26 @@ def test_models_that_budgets_leave_out_for_want_of_a_price_are_named(
         assert "Newcomer" not in html(open_page("Noor", "admin_budgets"))
     finally:
         catalogue.remove_model(noor, model_id)
+
+
+def test_models_of_one_name_are_told_apart(desk: Desk, open_page: OpenPage) -> None:
+    """A person's choice comes back from the browser as the words of its option."""
+    noor, services = desk.people["Noor"], desk.services
+    ids = [
+        services.catalogue.add_model(noor, NewModel("openai", name, label="Costly", free=True))
+        for name in ("costly-one", "costly-two")
+    ]
+    try:
+        test = open_page("Noor", "admin_budgets")
+        test.selectbox(key="budget_scope").set_value("model").run()
+        box = test.selectbox(key="budget_model")
+        assert len(set(box.options)) == len(box.options)
+        assert len([name for name in box.options if name.startswith("Costly (")]) == 2
+        box.set_value(ids[1]).run()
+        field(test, "Limit").set_value(3.0)
+        page = html(press(test, "Set the budget"))
+        assert services.budgets.book.named("model", ids[1], "month")
+        assert f"The model Costly ({ids[1]})" in page
+    finally:
+        for model_id in ids:
+            services.catalogue.remove_model(noor, model_id)

@@ -9,6 +9,7 @@ from app.domain import Person
 from app.errors import InputError
 from app.ui.widgets import budget_html, page
 from app.ui.widgets.administration import carry_out
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.words import in_markdown
 from app.wiring import Services
 
@@ -57,15 +58,16 @@ def _unpriced(services: Services) -> None:
 
 
 def _names(services: Services) -> dict[str, dict[str, str]]:
-    """By scope, what a budget can be for: the key and what people call it."""
+    """By scope, what a budget can be for: the key and what people call it, no two the same."""
     people = services.identity.accounts.people()
-    return {
+    found: dict[str, dict[str, str]] = {
         "company": {},
         "team": {row.team: row.team for row in sorted(people, key=lambda r: r.team) if row.team},
         "person": {row.id: f"{row.name} ({row.email})" for row in people},
         "model": {card.id: card.label for card in services.catalogue.cards()},
         "intent": {entry.name: entry.label for entry in services.table.entries},
     }
+    return {scope: told_apart(named) for scope, named in found.items()}
 
 
 def _namer(names: dict[str, dict[str, str]]) -> budget_html.Namer:
@@ -79,16 +81,14 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
             "For", list(SCOPES), format_func=SCOPES.__getitem__, key="budget_scope", width=200
         )
         scope = scope or "company"
-        known = names[scope]
+        which = told_apart({EACH: budget_html.EVERY.get(scope, "").capitalize(), **names[scope]})
         scope_id = "company"
         if scope != "company":
             scope_id = (
                 st.selectbox(
                     "Which",
-                    [EACH, *known],
-                    format_func=lambda key: (
-                        budget_html.EVERY[scope].capitalize() if key == EACH else known[key]
-                    ),
+                    list(which),
+                    format_func=which.__getitem__,
                     key=f"budget_{scope}",
                     width=260,
                 )
