@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from app.actions import more_budget, prefill, tickets, webhook
+from app.actions import faults, more_budget, prefill, tickets, webhook
 from app.actions.effects import Effect, InTransaction, Outside
 from app.actions.forms import Form, MessageForm, MoreBudgetForm, TicketForm
 from app.actions.prefill import Conversation, Prefilled
@@ -45,14 +45,11 @@ class ActionDefinition:
         return self.asks or f"wants to {self.label[0].lower()}{self.label[1:]}"
 
     def problems(self, arguments: Mapping[str, Any]) -> dict[str, str]:
-        """Field name to what is wrong with it, in words; empty when the form can be sent."""
+        """Field name to a sentence of what to do about it; empty when the form can be sent."""
         try:
             self.parameters.model_validate(dict(arguments))
         except ValidationError as error:
-            return {
-                str(problem["loc"][0]) if problem["loc"] else "": problem["msg"]
-                for problem in error.errors(include_url=False, include_input=False)
-            }
+            return faults.told(self.parameters, error)
         return {}
 
 

@@ -132,7 +132,7 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
     assert not [t for t in test.text_input if t.label in ("Budget id", "Key", "Starts")]
     assert "Goes to Tom Example for approval." in [c.value for c in test.caption]
     test = press(test, "Request more of your budget")
-    assert "String should have at least 3 characters" in html(test)
+    assert "Say in a few words why you need it." in html(test)
     next(t for t in test.text_area if t.label == "What for").set_value("The year's offers.").run()
     press(test, "Request more of your budget")
     page = open_page("Ada", "my_usage")
