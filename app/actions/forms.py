@@ -62,7 +62,7 @@ class MoreBudgetForm(Form):
         ge=0.01,
         le=MOST_USD,
         title="How much more, in US dollars",
-        description="For the current day or month only.",
+        description="Until the budget renews; then its limit is as before.",
     )
     reason: str = Field(
         min_length=3,

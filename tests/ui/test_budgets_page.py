@@ -131,6 +131,8 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
     assert amount.value == 1.0
     assert not [t for t in test.text_input if t.label in ("Budget id", "Key", "Starts")]
     assert "Goes to Tom Example for approval." in [c.value for c in test.caption]
+    assert not [c.value for c in test.caption if "day or month" in c.value]
+    assert "half of your limit, for this month only" in html(test)
     test = press(test, "Request more of your budget")
     assert "Say in a few words why you need it." in html(test)
     next(t for t in test.text_area if t.label == "What for").set_value("The year's offers.").run()
@@ -149,7 +151,9 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
     ):
         assert said in html(waiting)
     assert "Budget id" not in html(waiting)
-    press(waiting, "Approve")
+    decided = html(press(waiting, "Approve"))
+    assert "<td>More of their own budget</td><td>Ada Example</td>" in decided
+    assert "of your budget" not in decided
     (row,) = desk.services.actions.decided_by(desk.people["Tom"])
     assert row.status in ("approved", "running", "done")
     assert row.payload["amount_usd"] == 1.0
