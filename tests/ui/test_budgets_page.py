@@ -32,9 +32,37 @@ def test_a_budget_is_set_seen_and_removed(desk: Desk, open_page: OpenPage) -> No
     (budget,) = desk.services.budgets.book.budgets()
     assert (budget.scope, budget.scope_id, budget.period) == ("team", "Sales", "month")
     assert (budget.limit_micro, budget.notice_share) == (12_500_000, 0.8)
-    test = press(open_page("Noor", "admin_budgets"), "Remove the budget")
-    assert "No budget is set" in html(test)
+    test = removing(open_page("Noor", "admin_budgets"), budget.id)
+    assert "**The team Sales, \\$12\\.50 a month.** Nothing limits it" in test.markdown[0].value
+    assert "No budget is set" in html(press(test, "Remove the budget"))
     assert [event["change"] for event in desk.events("budget_changed")][-2:] == ["set", "removed"]
+
+
+def removing(test: AppTest, budget_id: str) -> AppTest:
+    """With a budget chosen to be removed; nothing is until it is confirmed."""
+    assert not [button for button in test.button if button.label == "Remove the budget"]
+    box = next(box for box in test.selectbox if box.label == "Remove a budget")
+    return box.set_value(budget_id).run()
+
+
+def test_of_several_budgets_the_chosen_one_goes_and_a_name_is_no_markdown(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    book, noor = desk.services.budgets.book, desk.people["Noor"]
+    kept = book.allot(noor, "team", "Sales", "month", 5.0)
+    gone = book.allot(noor, "team", "**Old** [team](https://x.test)", "month", 5.0)
+    test = removing(open_page("Noor", "admin_budgets"), gone.id)
+    said = test.markdown[0].value
+    assert "\\*\\*Old\\*\\* \\[team\\]" in said
+    assert "The team **Old**" not in said
+    press(test, "Remove the budget")
+    assert book.budgets() == (kept,)
+
+
+def test_a_limit_for_each_of_whom_none_has_spent_says_so(desk: Desk, open_page: OpenPage) -> None:
+    desk.services.budgets.book.allot(desk.people["Noor"], "person", EACH, "day", 2.0)
+    page = html(open_page("Noor", "admin_budgets"))
+    assert "Each person<small>a day; nobody has spent yet</small>" in page
 
 
 def field(test: AppTest, label: str) -> NumberInput:

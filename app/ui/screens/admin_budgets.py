@@ -34,6 +34,7 @@ def render(services: Services, person: Person) -> None:
     standings = services.budgets.book.current()
     if standings:
         st.html(budget_html.table(standings, _namer(names)))
+        _remove(services, person, _namer(names))
     else:
         page.blank(
             "No budget is set",
@@ -41,8 +42,6 @@ def render(services: Services, person: Person) -> None:
         )
     _unpriced(services)
     _set(services, person, names)
-    for budget in services.budgets.book.budgets():
-        _one(services, person, budget, _namer(names))
     st.caption(f"Days and months begin in {services.budgets.zone}.")
 
 
@@ -153,11 +152,8 @@ def _says(budget: Budget | None, name: budget_html.Namer) -> str:
     """In markdown, what pressing the button would do."""
     if budget is None:
         return "At the notice's share of the limit people are told once that most of it is spent."
-    whose = budget_html.whose(budget, name)
-    now = f"{money.words(budget.limit_micro)} {budget_html.PERIOD[budget.period]}, notice at {budget.notice_share:.0%}"
-    return in_markdown(
-        f"There is a budget of {whose}: {now}. This changes it; what is spent already counts."
-    )
+    title = in_markdown(f"{_title(budget, name)}, notice at {budget.notice_share:.0%}")
+    return f"There is one: {title}. This changes it; what is spent already counts."
 
 
 def _allot(
@@ -177,15 +173,37 @@ def _allot(
     services.budgets.book.allot(who, *place, limit, notice / 100)
 
 
-def _one(services: Services, person: Person, budget: Budget, name: budget_html.Namer) -> None:
-    what = f"{budget_html.whose(budget, name)}, {money.words(budget.limit_micro)} {budget_html.PERIOD[budget.period]}"
-    with st.popover(f"Remove: {what}"):
-        st.write("Nothing limits it any more, and what was counted is forgotten.")
-        if st.button("Remove the budget", key=f"remove_{budget.id}"):
-            carry_out(
-                services,
-                person,
-                "budgets",
-                lambda who: services.budgets.book.remove(who, budget.id),
-                "The budget is removed.",
-            )
+def _remove(services: Services, person: Person, name: budget_html.Namer) -> None:
+    """Under the table, for each budget that is set, also one whose team or model is gone. Asks before it does so."""
+    budgets = {one.id: one for one in services.budgets.book.budgets()}
+    labels = told_apart({id: _title(one, name) for id, one in budgets.items()})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Remove a budget",
+            list(labels),
+            format_func=labels.__getitem__,
+            index=None,
+            placeholder="Choose one",
+            key=f"budget_removed_{'_'.join(labels)}",
+            width=420,
+        )
+        if chosen is None:
+            return
+        with st.popover("Remove it"):
+            title = in_markdown(labels[chosen])
+            st.write(f"**{title}.** Nothing limits it any more, and what was counted is forgotten.")
+            if st.button("Remove the budget", key=f"remove_{chosen}"):
+                carry_out(
+                    services,
+                    person,
+                    "budgets",
+                    lambda who: services.budgets.book.remove(who, chosen),
+                    "The budget is removed.",
+                )
+
+
+def _title(budget: Budget, name: budget_html.Namer) -> str:
+    """`The team Sales, $12.50 a month`."""
+    whose = budget_html.whose(budget, name)
+    limit = f"{money.words(budget.limit_micro)} {budget_html.PERIOD[budget.period]}"
+    return f"{whose[:1].upper()}{whose[1:]}, {limit}"
