@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from app.actions import more_budget, prefill, tickets, webhook
+from app.actions import faults, more_budget, prefill, tickets, webhook
 from app.actions.effects import Effect, InTransaction, Outside
 from app.actions.forms import Form, MessageForm, MoreBudgetForm, TicketForm
 from app.actions.prefill import Conversation, Prefilled
@@ -38,6 +38,12 @@ class ActionDefinition:
     offered: Callable[[Settings], bool] = lambda _settings: True
     after_answers: bool = True
     asks: str = ""
+    of_another: str = ""
+
+    @property
+    def name_of_request(self) -> str:
+        """What a request is called where others read of it."""
+        return self.of_another or self.label
 
     @property
     def request(self) -> str:
@@ -45,14 +51,11 @@ class ActionDefinition:
         return self.asks or f"wants to {self.label[0].lower()}{self.label[1:]}"
 
     def problems(self, arguments: Mapping[str, Any]) -> dict[str, str]:
-        """Field name to what is wrong with it, in words; empty when the form can be sent."""
+        """Field name to a sentence of what to do about it; empty when the form can be sent."""
         try:
             self.parameters.model_validate(dict(arguments))
         except ValidationError as error:
-            return {
-                str(problem["loc"][0]) if problem["loc"] else "": problem["msg"]
-                for problem in error.errors(include_url=False, include_input=False)
-            }
+            return faults.told(self.parameters, error)
         return {}
 
 
@@ -68,12 +71,15 @@ def _message_payload(person: Person, form: MessageForm) -> Json:
     }
 
 
-def _more_budget(*, name: str, label: str, help: str, asks: str, who: str) -> ActionDefinition:
+def _more_budget(
+    *, name: str, label: str, help: str, asks: str, of_another: str, who: str
+) -> ActionDefinition:
     return ActionDefinition(
         name=name,
         label=label,
         help=help,
         asks=asks,
+        of_another=of_another,
         who=who,
         risk="medium",
         parameters=MoreBudgetForm,
@@ -111,15 +117,17 @@ ACTIONS: tuple[ActionDefinition, ...] = (
     _more_budget(
         name=more_budget.OWN,
         label="Request more of your budget",
-        help="Asks for more money for your questions in this day or month. The budget itself stays as it is.",
+        help="Asks for more money for your questions until your budget renews. The budget itself stays as it is.",
         asks="asks for more of their own budget",
+        of_another="More of their own budget",
         who="Everyone; it waits for their team lead, a lead's own for an admin.",
     ),
     _more_budget(
         name=more_budget.SHARED,
         label="Request more of this budget",
-        help="Asks for more money for everybody who shares this budget, in this day or month only.",
+        help="Asks for more money for everybody who shares this budget, until it renews.",
         asks="asks for more of a budget that others share",
+        of_another="More of a budget that others share",
         who="Everyone; it waits for an admin.",
     ),
 )

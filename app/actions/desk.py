@@ -106,11 +106,13 @@ class ActionDesk:
             form = definition.parameters.model_validate(dict(arguments))
         except ValidationError as error:
             fields = definition.parameters.model_fields
-            problems = "; ".join(
+            problems = " ".join(
                 f"{fields[field].title if field in fields else field}: {problem}"
                 for field, problem in definition.problems(arguments).items()
             )
-            raise InputError(f"The form is not complete: {problems}.") from error
+            raise InputError(
+                f"The form is not complete. {problems}", fix="Correct it and send it again."
+            ) from error
         return definition.payload(person, form)
 
     def sum_of(self, row: ActionRequestRow) -> SumKey | None:

@@ -5,13 +5,14 @@ A person's own budget is decided by their team lead, one that several share by a
 
 from __future__ import annotations
 
+import math
 from datetime import date
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from app.actions.effects import Outcome, Work
-from app.actions.forms import MoreBudgetForm
+from app.actions.forms import MOST_USD, MoreBudgetForm
 from app.actions.prefill import USUAL, Conversation, Prefilled
 from app.budgets import Standing, SumKey, book, money
 from app.budgets.periods import renews
@@ -29,22 +30,31 @@ def name_of(standing: Standing) -> str:
 
 
 def prefilled(conversation: Conversation) -> Prefilled:
-    """Half as much again of one's own budget; of a shared one, whose amounts are not told, the usual sum."""
+    """Half as much again of one's own budget, and of a shared one, whose amounts are not told, the usual sum; but enough for the
+    answer that there was no room for."""
     standing = conversation.standing
     if standing is None:
         return Prefilled({}, {})
-    own = standing.budget.scope == "person"
-    half = round(money.usd(standing.budget.limit_micro) / 2, 2) if own else 0.0
+    half = _cents_up(standing.budget.limit_micro // 2) if standing.budget.scope == "person" else 0.0
+    amount, origin = (half, "half of your limit") if half else (USUAL_USD, USUAL)
+    answer = min(_cents_up(standing.wanted_micro), MOST_USD)
+    if answer > amount:
+        amount, origin = answer, "enough for one more answer"
     return Prefilled(
         {
-            "amount_usd": half or USUAL_USD,
+            "amount_usd": amount,
             "reason": "",
             "budget_id": standing.sum.budget_id,
             "key": standing.sum.key,
             "starts": standing.sum.starts.isoformat(),
         },
-        {"amount_usd": "half of your limit" if half else USUAL},
+        {"amount_usd": f"{origin}, for {standing.when} only"},
     )
+
+
+def _cents_up(amount_micro: int) -> float:
+    """Dollars, to the next cent."""
+    return math.ceil(money.usd(amount_micro) * 100) / 100
 
 
 def payload(person: Person, form: MoreBudgetForm) -> Json:

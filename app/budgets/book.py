@@ -61,6 +61,12 @@ class BudgetBook:
             self._read_at = at
         return self._budgets
 
+    def named(self, scope: str, scope_id: str, period: str) -> Budget | None:
+        """The one of this place, if it is set. `scope_id` is as for `allot`."""
+        place = (scope, COMPANY if scope == "company" else scope_id, period)
+        found = (one for one in self.budgets() if (one.scope, one.scope_id, one.period) == place)
+        return next(found, None)
+
     def allot(
         self,
         actor: Person,
@@ -233,9 +239,14 @@ def _check(scope: str, scope_id: str, period: str, limit_usd: float, share: floa
     if not scope_id:
         raise InputError(f"The {scope} is missing.", fix=f"Name one, or use {EACH} for each.")
     if not 0 <= limit_usd <= money.LARGEST_USD:
-        raise InputError("A limit is between 0 and 1,000,000,000 dollars.")
-    if not 0 < share <= 1:
-        raise InputError("The notice comes at a share of the limit between 1 % and 100 %.")
+        raise InputError(
+            "A limit is between 0 and 1,000,000,000 dollars.", fix="Type an amount in between."
+        )
+    if not 0.01 <= share <= 1:
+        raise InputError(
+            "The notice comes at a share of the limit between 1 % and 100 %.",
+            fix="Type a number from 1 to 100.",
+        )
 
 
 def _budget(row: BudgetRow) -> Budget:

@@ -69,13 +69,15 @@ class SumKey:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one budget stands for one key in the current period."""
+    """How one budget stands for one key in the current period. `wanted_micro` is what an answer that it had no room for may cost
+    at most, 0 where none was asked for."""
 
     budget: Budget
     sum: SumKey
     spent_micro: int = 0
     reserved_micro: int = 0
     extra_micro: int = 0
+    wanted_micro: int = 0
 
     @property
     def limit_micro(self) -> int:
@@ -114,10 +116,12 @@ class Standing:
         return renews(self.budget.period, self.sum.starts)
 
     def used_up(self) -> str:
-        """A sentence for the person whose question was not answered."""
+        """A sentence for the person whose question was not answered. Amounts are told of the person's own budget only."""
         left = ""
         if self.budget.scope == "person":
             left = f": {money.words(self.left_micro)} of {money.words(self.limit_micro)} are left"
+            if self.wanted_micro:
+                left += f", and an answer may cost up to {money.words(self.wanted_micro)}"
         said = f"{self.whose()} for {self.when} has no room for another answer{left}."
         return said[0].upper() + said[1:]
 
@@ -133,7 +137,7 @@ class Standing:
             return f"{over}, which {renews}"
         return (
             f"{over}: {money.words(self.left_micro)} of {money.words(self.limit_micro)} are left, "
-            f"an answer may cost {money.words(needed_micro)}, and it {renews}"
+            f"an answer may cost up to {money.words(needed_micro)}, and it {renews}"
         )
 
 

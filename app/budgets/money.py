@@ -6,6 +6,9 @@ import math
 
 MICRO = 1_000_000
 LARGEST_USD = 1_000_000_000.0
+"""Of a budget's limit."""
+MOST = 2**61
+"""Micro-dollars that can be stored, and added up with others, in 64 bits. No limit comes near it."""
 
 
 def micro(usd: float) -> int:
@@ -14,8 +17,9 @@ def micro(usd: float) -> int:
 
 
 def micro_up(usd_per_million: float, tokens: int) -> int:
-    """What `tokens` cost at most, in micro-dollars."""
-    return math.ceil(round(usd_per_million * tokens, 6))
+    """What `tokens` cost at most, in micro-dollars; `MOST` for an absurd price."""
+    cost = min(usd_per_million * tokens, float(MOST))
+    return math.ceil(round(cost, 6))
 
 
 def usd(amount: int) -> float:

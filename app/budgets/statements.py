@@ -9,12 +9,16 @@ from sqlalchemy import BigInteger, ColumnElement, Date, Update, and_, literal, s
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
+from app.budgets import money
 from app.budgets.budget import SumKey
 from app.db.tables import BudgetRow, BudgetSumRow
 
 
 def reserve(session: Session, key: SumKey, amount: int) -> bool:
-    """Holds `amount` if spent + reserved + amount fits the limit, which is read in the same statement."""
+    """Holds `amount` if spent + reserved + amount fits the limit, which is read in the same statement. What could not be stored
+    fits none."""
+    if amount > money.MOST:
+        return False
     fits = col(BudgetSumRow.spent_micro) + col(
         BudgetSumRow.reserved_micro
     ) + amount <= _limit() + col(BudgetSumRow.extra_micro)

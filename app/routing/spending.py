@@ -154,11 +154,16 @@ class Purse:
         return replace(route, decisions=decisions)
 
     def in_the_way(self, error: SwitchboardError) -> Standing | None:
-        """The budget that ended a turn with `error`: of several the one that begins anew first."""
+        """The budget that ended a turn with `error`: of several the one that begins anew first, and how much the cheapest model that
+        it had no room for wanted."""
         if not isinstance(error, NoModel):
             return None
         standings = [one.standing for one in self.refused.values() if one.standing is not None]
-        return min(standings, key=lambda one: one.renews_on, default=None)
+        first = min(standings, key=lambda one: one.renews_on, default=None)
+        if first is None:
+            return None
+        same = (one for one in standings if one.sum == first.sum)
+        return min(same, key=lambda one: one.wanted_micro)
 
     def polite(self, error: SwitchboardError, fix: str) -> SwitchboardError:
         """The error that ends a turn; where a budget is what stood in the way, one that says which and when it begins anew.
@@ -236,7 +241,8 @@ class Purse:
             if tight
             else "a budget had no room for it at that moment"
         )
-        self.refused[card.id] = Refusal(card.label, reason, tight)
+        standing = replace(tight, wanted_micro=needed) if tight else None
+        self.refused[card.id] = Refusal(card.label, reason, standing)
         return self.refused[card.id]
 
     def _release_failed(self) -> None:

@@ -111,6 +111,22 @@ def test_every_page_stands_in_light_dark_and_on_a_phone(
     assert found == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_goes_on_says_so_at_its_edge(desk: Desk, visit: Visit, scheme: Scheme) -> None:
+    """The shade stays at the edge, what covers it scrolls along: so it shows exactly where there is more."""
+    noor = visit(desk, NOOR)
+    noor.page.set_viewport_size(PHONE)
+    noor.page.emulate_media(color_scheme=scheme)
+    noor.open("/models")
+    table = noor.page.locator(".sb-table").first
+    assert table.evaluate("e => e.scrollWidth > e.clientWidth")
+    expect(table).to_have_css("background-attachment", "local, local, scroll, scroll")
+    grounds = table.evaluate(
+        "e => [...e.querySelectorAll('table, tr, th, td')].map(e => getComputedStyle(e).backgroundColor)"
+    )
+    assert {ground for ground in grounds if not ground.startswith("rgba")} == set()
+
+
 def test_an_answer_with_everything_open_stands_too(desk: Desk, visit: Visit) -> None:
     ada = visit(desk, ADA)
     ada.ask("What discount may I give without approval?")

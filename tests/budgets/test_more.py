@@ -82,6 +82,27 @@ def test_a_lead_grants_more_of_a_persons_budget_and_the_question_is_answered(des
     assert BudgetChanged.model_validate(granted).scope == "person"
 
 
+def test_what_is_suggested_is_enough_for_one_more_answer(desk: House) -> None:
+    """Half of a small limit may be less than what an answer costs."""
+    ann, lead = desk.person("ann"), desk.person("tom", role=Role.TEAM_LEAD)
+    for name in ("first", "second"):
+        desk.services.catalogue.change(root(desk), name, price_out=100.0)
+    try:
+        allot(desk, "person", EACH, "day", 0.03)
+        error, (offer,) = refused(desk, ann)
+        assert "$0.03 of $0.03 are left, and an answer may cost up to $0.0" in error
+        usd = offer.arguments["amount_usd"]
+        assert 0.08 <= usd < 0.1
+        assert offer.origins["amount_usd"] == "enough for one more answer, for today only"
+        row = send(desk, ann, offer, usd)
+        desk.services.actions.decide(lead, row.id, approve=True)
+        assert ended(desk, row.id).status == "done"
+        assert desk.ask(ann, LYON).status == "finished"
+    finally:
+        for name in ("first", "second"):
+            desk.services.catalogue.change(root(desk), name, price_out=2.0)
+
+
 def test_of_a_shared_budget_no_amount_is_told_and_only_an_admin_decides(desk: House) -> None:
     ann, lead = desk.person("ann"), desk.person("tom", role=Role.TEAM_LEAD)
     budget = allot(desk, "team", "Sales", "month", 0.0005)

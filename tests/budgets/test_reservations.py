@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.budgets import EACH, Spender
+from app.budgets import EACH, Estimate, Spender, money
 from app.db.tables import ConversationRow, PersonRow, TurnRow
 from app.errors import InputError, NotFound, OverBudget
 from tests.budgets.conftest import CENT, Purse, cents
@@ -58,6 +58,19 @@ def test_a_free_model_needs_no_room(purse: Purse) -> None:
     assert take(purse, ADA, 0) is None
     with pytest.raises(OverBudget):
         take(purse, ADA, 1)
+
+
+@pytest.mark.parametrize("price", [1e16, 1e300, 1.7e308])
+def test_an_amount_that_cannot_be_stored_fits_no_budget(shared_purse: Purse, price: float) -> None:
+    purse = shared_purse
+    purse.book.allot(purse.admin, "company", "", "month", money.LARGEST_USD)
+    assert take(purse, ADA, 1)
+    wanted = Estimate(money.micro_up(price, 800), money.micro_up(price, 800), price)
+    for asked in (wanted, Estimate(10**40, 0, price)):
+        with pytest.raises(OverBudget, match="no room"):
+            purse.reservations.reserve(ADA, "turn_1", "gpt", asked)
+    assert [row.reserved_micro for row in purse.sums().values()] == [CENT]
+    assert money.words(wanted.total).startswith("$")
 
 
 def test_days_and_months_begin_at_midnight_of_the_companys_time_zone(purse: Purse) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import secrets
 import threading
 from collections import Counter
@@ -153,9 +154,10 @@ def test_with_nothing_left_the_person_is_told_which_budget_and_when_it_renews(de
     turn = desk.ask(ann, LYON)
     only(desk, "first", "second", "reader")
     assert turn.status == "failed"
-    assert turn.error == (
-        "Your budget for today has no room for another answer: $0.0005 of $0.0005 are left. "
-        "It renews at midnight (UTC). Ask again then, or request more."
+    assert re.fullmatch(
+        r"Your budget for today has no room for another answer: \$0\.0005 of \$0\.0005 are left, and an answer may cost "
+        r"up to \$0\.00[12]\d+\. It renews at midnight \(UTC\)\. Ask again then, or request more\.",
+        turn.error,
     )
     assert desk.first.calls == desk.second.calls == []
     (event,) = (e for e in desk.events(turn.id) if e["type"] == "budget_blocked")

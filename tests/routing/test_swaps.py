@@ -16,6 +16,7 @@ from app.routing.swaps import Draft, Margins, compare, dry_run
 from app.routing.swaps.comparison import Side, judge
 from app.routing.swaps.dry_run import REFUSED, World
 from app.routing.swaps.laid_over import in_canary
+from app.ui.widgets.route_html import comparison_html
 from tests.chat.house import House, house
 
 LYON = "What is the hotel limit in Lyon?"
@@ -181,6 +182,40 @@ def test_a_canary_that_leaves_no_model_to_ask_rolls_back_too(desk: House, noor: 
     assert versions.get(draft.id).status == "rolled_back"
     assert compare(services.database, versions.get(draft.id)).canary.failed == asked
     assert len(desk.second.calls) < asked
+
+
+def test_turns_that_say_nothing_about_a_version_are_on_neither_side(
+    desk: House, noor: Person
+) -> None:
+    """Before the canary and while it runs: a model picked by hand, a budget without room. A model's failure stays one."""
+    services, versions, ada = desk.services, desk.services.versions, desk.person("ada")
+    services.catalogue.change(noor, "reader", enabled=False)  # it is free, so no budget stops it
+
+    def ask_all_kinds() -> None:
+        assert desk.ask(ada, LYON, model_wish="auto").status == "finished"
+        desk.ask(ada, LYON, model_wish="second")
+        budget = services.budgets.book.allot(noor, "company", "", "day", 0.000001)
+        assert desk.ask(ada, LYON).status == "failed"
+        services.budgets.book.remove(noor, budget.id)
+        for model in (desk.first, desk.second):
+            model._faults.append(ModelUnavailable("It is down."))
+        assert desk.ask(ada, LYON).status == "failed"
+        for name in ("first", "second"):
+            services.catalogue.health.succeeded(name)
+
+    ask_all_kinds()
+    draft = versions.draft(noor, TRAVEL, SECOND)
+    versions.start_canary(noor, draft.id, 0.999)
+    assert in_canary(ada.id, draft.id, 0.999)
+    ask_all_kinds()
+    found = compare(services.database, versions.get(draft.id))
+    for side in (found.canary, found.baseline):
+        assert (side.turns, side.answered, side.failed) == (2, 1, 1)
+        assert side.cost_usd > 0
+    page = comparison_html(
+        replace(found, canary=Side(turns=4, answered=2, failed=2, cost_usd=3.0)), Margins()
+    )
+    assert "$1.50" in page
 
 
 def test_the_watch_works_by_itself(desk: House, noor: Person) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import NumberInput
 
 from app.budgets import EACH, Estimate, Spender
 from app.routing.added import NewModel
@@ -24,16 +25,92 @@ def test_a_budget_is_set_seen_and_removed(desk: Desk, open_page: OpenPage) -> No
     assert "No budget is set" in html(test)
     test.selectbox(key="budget_scope").set_value("team").run()
     test.selectbox(key="budget_team").set_value("Sales")
-    next(n for n in test.number_input if n.label.startswith("Limit")).set_value(12.5)
+    field(test.run(), "Limit").set_value(12.5)
     page = html(press(test, "Set the budget"))
     assert "The team Sales" in page
     assert "$12.50" in page
     (budget,) = desk.services.budgets.book.budgets()
     assert (budget.scope, budget.scope_id, budget.period) == ("team", "Sales", "month")
     assert (budget.limit_micro, budget.notice_share) == (12_500_000, 0.8)
-    test = press(open_page("Noor", "admin_budgets"), "Remove the budget")
-    assert "No budget is set" in html(test)
+    test = removing(open_page("Noor", "admin_budgets"), budget.id)
+    assert "**The team Sales, \\$12\\.50 a month.** Nothing limits it" in test.markdown[0].value
+    assert "No budget is set" in html(press(test, "Remove the budget"))
     assert [event["change"] for event in desk.events("budget_changed")][-2:] == ["set", "removed"]
+
+
+def removing(test: AppTest, budget_id: str) -> AppTest:
+    """With a budget chosen to be removed; nothing is until it is confirmed."""
+    assert not [button for button in test.button if button.label == "Remove the budget"]
+    box = next(box for box in test.selectbox if box.label == "Remove a budget")
+    return box.set_value(budget_id).run()
+
+
+def test_of_several_budgets_the_chosen_one_goes_and_a_name_is_no_markdown(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    book, noor = desk.services.budgets.book, desk.people["Noor"]
+    kept = book.allot(noor, "team", "Sales", "month", 5.0)
+    gone = book.allot(noor, "team", "**Old** [team](https://x.test)", "month", 5.0)
+    test = removing(open_page("Noor", "admin_budgets"), gone.id)
+    said = test.markdown[0].value
+    assert "\\*\\*Old\\*\\* \\[team\\]" in said
+    assert "The team **Old**" not in said
+    press(test, "Remove the budget")
+    assert book.budgets() == (kept,)
+
+
+def test_a_limit_for_each_of_whom_none_has_spent_says_so(desk: Desk, open_page: OpenPage) -> None:
+    desk.services.budgets.book.allot(desk.people["Noor"], "person", EACH, "day", 2.0)
+    page = html(open_page("Noor", "admin_budgets"))
+    assert "Each person<small>a day; nobody has spent yet</small>" in page
+
+
+def field(test: AppTest, label: str) -> NumberInput:
+    return next(n for n in test.number_input if n.label.startswith(label))
+
+
+def test_the_form_begins_with_the_budget_that_is_set_and_changes_only_what_is_typed(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    book, noor = desk.services.budgets.book, desk.people["Noor"]
+    book.allot(noor, "company", "", "month", 5000.0, 0.9)
+    book.allot(noor, "team", "Sales", "month", 0.0125, 0.75)
+    test = open_page("Noor", "admin_budgets")
+    assert "notice at 90%" in html(test)
+    assert (field(test, "Limit").value, field(test, "Notice").value) == (5000.0, 90.0)
+    assert any("This changes it" in one.value for one in test.caption)
+    field(test, "Notice").set_value(70.0)
+    press(test, "Change the budget")
+    company = book.named("company", "", "month")
+    assert company is not None
+    assert (company.limit_micro, company.notice_share) == (5_000_000_000, 0.7)
+    test.selectbox(key="budget_scope").set_value("team").run()
+    test.selectbox(key="budget_team").set_value("Sales").run()
+    assert (field(test, "Limit").value, field(test, "Notice").value) == (0.0125, 75.0)
+    test.selectbox(key="budget_period").set_value("day").run()
+    assert (field(test, "Limit").value, field(test, "Notice").value) == (None, 80.0)
+    assert "Set the budget" in [button.label for button in test.button]
+
+
+@pytest.mark.parametrize(
+    ("label", "typed", "said"),
+    [
+        ("Limit", -50.0, "A limit is between 0 and 1,000,000,000 dollars."),
+        ("Limit", 1e30, "A limit is between 0 and 1,000,000,000 dollars."),
+        ("Limit", None, "The limit is missing."),
+        ("Notice", 0.0, "between 1 % and 100 %"),
+        ("Notice", None, "The notice is missing."),
+    ],
+)
+def test_what_cannot_be_a_limit_or_a_notice_is_refused_in_words(
+    desk: Desk, open_page: OpenPage, label: str, typed: float | None, said: str
+) -> None:
+    book = desk.services.budgets.book
+    before = book.allot(desk.people["Noor"], "company", "", "month", 5.0)
+    test = open_page("Noor", "admin_budgets")
+    field(test, label).set_value(typed)
+    assert said in html(press(test, "Change the budget"))
+    assert book.budgets() == (before,)
 
 
 def test_a_limit_for_each_shows_who_has_spent_and_tells_them_what_is_left(
@@ -82,8 +159,10 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
     assert amount.value == 1.0
     assert not [t for t in test.text_input if t.label in ("Budget id", "Key", "Starts")]
     assert "Goes to Tom Example for approval." in [c.value for c in test.caption]
+    assert not [c.value for c in test.caption if "day or month" in c.value]
+    assert "half of your limit, for this month only" in html(test)
     test = press(test, "Request more of your budget")
-    assert "String should have at least 3 characters" in html(test)
+    assert "Say in a few words why you need it." in html(test)
     next(t for t in test.text_area if t.label == "What for").set_value("The year's offers.").run()
     press(test, "Request more of your budget")
     page = open_page("Ada", "my_usage")
@@ -100,7 +179,9 @@ def test_more_of_ones_own_budget_is_asked_for_on_my_usage_and_agreed_to_by_the_l
     ):
         assert said in html(waiting)
     assert "Budget id" not in html(waiting)
-    press(waiting, "Approve")
+    decided = html(press(waiting, "Approve"))
+    assert "<td>More of their own budget</td><td>Ada Example</td>" in decided
+    assert "of your budget" not in decided
     (row,) = desk.services.actions.decided_by(desk.people["Tom"])
     assert row.status in ("approved", "running", "done")
     assert row.payload["amount_usd"] == 1.0
@@ -138,3 +219,26 @@ def test_models_that_budgets_leave_out_for_want_of_a_price_are_named(
         assert "Newcomer" not in html(open_page("Noor", "admin_budgets"))
     finally:
         catalogue.remove_model(noor, model_id)
+
+
+def test_models_of_one_name_are_told_apart(desk: Desk, open_page: OpenPage) -> None:
+    """A person's choice comes back from the browser as the words of its option."""
+    noor, services = desk.people["Noor"], desk.services
+    ids = [
+        services.catalogue.add_model(noor, NewModel("openai", name, label="Costly", free=True))
+        for name in ("costly-one", "costly-two")
+    ]
+    try:
+        test = open_page("Noor", "admin_budgets")
+        test.selectbox(key="budget_scope").set_value("model").run()
+        box = test.selectbox(key="budget_model")
+        assert len(set(box.options)) == len(box.options)
+        assert len([name for name in box.options if name.startswith("Costly (")]) == 2
+        box.set_value(ids[1]).run()
+        field(test, "Limit").set_value(3.0)
+        page = html(press(test, "Set the budget"))
+        assert services.budgets.book.named("model", ids[1], "month")
+        assert f"The model Costly ({ids[1]})" in page
+    finally:
+        for model_id in ids:
+            services.catalogue.remove_model(noor, model_id)

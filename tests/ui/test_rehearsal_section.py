@@ -73,6 +73,21 @@ def test_a_question_is_added_changed_and_removed_by_hand(desk: Desk, open_page: 
     assert desk.services.rehearsals.golden.of(TRAVEL) == []
 
 
+def test_two_questions_that_begin_the_same_are_told_apart(
+    desk: Desk, noor: Person, open_page: OpenPage
+) -> None:
+    """A person's choice comes back from the browser as the words of its option."""
+    begin, golden = "Where is the form " + "for a trip " * 12, desk.services.rehearsals.golden
+    for end in ("to Lyon?", "to Paris?"):
+        golden.add(noor, TRAVEL, Golden(begin + end))
+    second = golden.of(TRAVEL)[1]
+    test = open_page("Noor", "admin_routes", id=TRAVEL)
+    box = next(box for box in test.selectbox if box.label == "Question")
+    assert len(set(box.options)) == 3
+    box.set_value(second.id).run()
+    assert area(test, "What is asked").value == second.question  # type: ignore[attr-defined]
+
+
 def test_an_own_answer_is_taken_with_one_click_and_others_are_not_offered(
     desk: Desk, noor: Person, open_page: OpenPage
 ) -> None:

@@ -75,7 +75,7 @@ def test_a_canary_is_shown_beside_the_others_and_can_be_stopped(
     page = html(test)
     assert "A canary runs" in page
     assert "25%" in page
-    assert "Too few answers to tell" in page
+    assert "Too few questions to tell" in page
     assert not [b for b in test.button if b.label == "Save the draft"]
     assert "canary, 25% of people" in html(open_page("Noor", "admin_routes"))
     test = press(test, "Stop the canary")

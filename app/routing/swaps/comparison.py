@@ -1,7 +1,8 @@
 """How a canary does beside the version it would replace, and whether it has to go.
 
 Each side is counted over turns: a failure is a turn that failed or was interrupted, or one that only another model saved,
-because the preferred one failed or its circuit breaker was open.
+because the preferred one failed or its circuit breaker was open. Turns that say nothing about a version are on neither side:
+those whose model the person picked, and those that ended before any model was asked for want of a budget or of a permission.
 Tests are one-sided, each at level ALPHA, asked only when both sides have `Margins.samples` turns:
 
 - failures and thumbs down: difference of two proportions beyond the margin, z with the interval of Agresti and Caffo (2000,
@@ -19,17 +20,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlmodel import Session, col
 
 from app.db import Database
 from app.db.tables import RouteOutcomeRow, RouteVersionRow, TurnRow
 from app.domain import Json
+from app.routing.choice import AUTO
 
 ALPHA = 0.005
 Z = 2.5758  # the normal quantile of 1 - ALPHA
 BEFORE = timedelta(days=14)
 FILL_UP_TO = 200
+BROKEN = frozenset({"failed", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,11 @@ class Margins:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side's turns. `first_words_ms` and `cost_usd` are of those that were answered."""
+    """One side's turns. `answered` are those that neither failed nor were interrupted; `first_words_ms` is of those that had words,
+    `cost_usd` the sum over those that were answered."""
 
     turns: int = 0
+    answered: int = 0
     failed: int = 0
     thumbs: int = 0
     thumbs_down: int = 0
@@ -132,19 +137,34 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     return mean, sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)
 
 
+_ENDED = (
+    col(TurnRow.status) != "running",
+    or_(col(TurnRow.model_wish).is_(None), col(TurnRow.model_wish).in_(("", AUTO))),
+)
+"""Without those whose model the person picked."""
+
+
+def _tells(row: TurnRow) -> bool:
+    """Whether a turn of a canary's says something about its version: a model was asked, its process died, or it found no model
+    because one fails (only then a turn without a route is counted at all). Else a budget or a permission stood in the way."""
+    return bool(row.model) or row.status == "interrupted" or not row.receipt.get("route")
+
+
 def _turns(session: Session, version: RouteVersionRow, arm: str) -> list[TurnRow]:
-    return list(
-        session.execute(
+    return [
+        row
+        for row in session.execute(
             select(TurnRow)
             .join(RouteOutcomeRow, col(RouteOutcomeRow.turn_id) == col(TurnRow.id))
             .where(
                 col(RouteOutcomeRow.canary_id) == version.id,
                 col(RouteOutcomeRow.arm) == arm,
                 col(RouteOutcomeRow.at) >= (version.canary_since or version.created_at),
-                col(TurnRow.status) != "running",
+                *_ENDED,
             )
         ).scalars()
-    )
+        if _tells(row)
+    ]
 
 
 def _before(session: Session, version: RouteVersionRow, limit: int) -> list[TurnRow]:
@@ -156,7 +176,8 @@ def _before(session: Session, version: RouteVersionRow, limit: int) -> list[Turn
                 col(TurnRow.intent) == version.intent,
                 col(TurnRow.started_at) < since,
                 col(TurnRow.started_at) >= since - BEFORE,
-                col(TurnRow.status) != "running",
+                *_ENDED,
+                or_(col(TurnRow.model) != "", col(TurnRow.status) == "interrupted"),
             )
             .order_by(col(TurnRow.started_at).desc())
             .limit(limit)
@@ -167,21 +188,23 @@ def _before(session: Session, version: RouteVersionRow, limit: int) -> list[Turn
 def _side(rows: Sequence[TurnRow]) -> Side:
     """A turn that its reader stopped counts as answered: it says nothing about the model."""
     thumbs = [row.feedback for row in rows if row.feedback is not None]
+    answered = [row for row in rows if row.status not in BROKEN]
     return Side(
         turns=len(rows),
+        answered=len(answered),
         failed=sum(_failed(row) for row in rows),
         thumbs=len(thumbs),
         thumbs_down=sum(thumb == 0 for thumb in thumbs),
         first_words_ms=tuple(
             float(ms) for row in rows if (ms := row.receipt.get("first_token_ms")) is not None
         ),
-        cost_usd=sum(float(row.receipt.get("cost_usd") or 0.0) for row in rows),
+        cost_usd=sum(float(row.receipt.get("cost_usd") or 0.0) for row in answered),
     )
 
 
 def _failed(row: TurnRow) -> bool:
     """It failed, or another model had to answer because the preferred one failed now or a moment ago."""
-    if row.status in {"failed", "interrupted"}:
+    if row.status in BROKEN:
         return True
     attempts: list[Json] = row.receipt.get("attempts") or []
     if row.status == "finished" and attempts and not attempts[0].get("allowed", True):

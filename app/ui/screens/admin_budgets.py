@@ -6,8 +6,11 @@ import streamlit as st
 
 from app.budgets import EACH, Budget, money
 from app.domain import Person
+from app.errors import InputError
 from app.ui.widgets import budget_html, page
 from app.ui.widgets.administration import carry_out
+from app.ui.widgets.choices import told_apart
+from app.ui.widgets.words import in_markdown
 from app.wiring import Services
 
 SCOPES = {
@@ -18,6 +21,7 @@ SCOPES = {
     "intent": "An intent",
 }
 PERIODS = {"month": "Month", "day": "Day"}
+NOTICE = 80.0
 
 
 def render(services: Services, person: Person) -> None:
@@ -30,6 +34,7 @@ def render(services: Services, person: Person) -> None:
     standings = services.budgets.book.current()
     if standings:
         st.html(budget_html.table(standings, _namer(names)))
+        _remove(services, person, _namer(names))
     else:
         page.blank(
             "No budget is set",
@@ -37,8 +42,6 @@ def render(services: Services, person: Person) -> None:
         )
     _unpriced(services)
     _set(services, person, names)
-    for budget in services.budgets.book.budgets():
-        _one(services, person, budget, _namer(names))
     st.caption(f"Days and months begin in {services.budgets.zone}.")
 
 
@@ -54,15 +57,16 @@ def _unpriced(services: Services) -> None:
 
 
 def _names(services: Services) -> dict[str, dict[str, str]]:
-    """By scope, what a budget can be for: the key and what people call it."""
+    """By scope, what a budget can be for: the key and what people call it, no two the same."""
     people = services.identity.accounts.people()
-    return {
+    found: dict[str, dict[str, str]] = {
         "company": {},
         "team": {row.team: row.team for row in sorted(people, key=lambda r: r.team) if row.team},
         "person": {row.id: f"{row.name} ({row.email})" for row in people},
         "model": {card.id: card.label for card in services.catalogue.cards()},
         "intent": {entry.name: entry.label for entry in services.table.entries},
     }
+    return {scope: told_apart(named) for scope, named in found.items()}
 
 
 def _namer(names: dict[str, dict[str, str]]) -> budget_html.Namer:
@@ -70,22 +74,20 @@ def _namer(names: dict[str, dict[str, str]]) -> budget_html.Namer:
 
 
 def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -> None:
-    st.html('<div class="sb-question">Set a budget</div>')
+    st.html('<div class="sb-question">Set or change a budget</div>')
     with st.container(horizontal=True, vertical_alignment="bottom"):
         scope = st.selectbox(
             "For", list(SCOPES), format_func=SCOPES.__getitem__, key="budget_scope", width=200
         )
         scope = scope or "company"
-        known = names[scope]
+        which = told_apart({EACH: budget_html.EVERY.get(scope, "").capitalize(), **names[scope]})
         scope_id = "company"
         if scope != "company":
             scope_id = (
                 st.selectbox(
                     "Which",
-                    [EACH, *known],
-                    format_func=lambda key: (
-                        budget_html.EVERY[scope].capitalize() if key == EACH else known[key]
-                    ),
+                    list(which),
+                    format_func=which.__getitem__,
                     key=f"budget_{scope}",
                     width=260,
                 )
@@ -94,34 +96,114 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
         period = st.selectbox(
             "By", list(PERIODS), format_func=PERIODS.__getitem__, key="budget_period", width=120
         )
-        limit = st.number_input(
-            "Limit in US dollars", value=100.0, min_value=0.0, format="%.2f", width=180
-        )
-        notice = st.number_input(
-            "Notice at, in %", value=80, min_value=1, max_value=100, key="budget_notice", width=140
-        )
-    st.caption("Setting it again changes the limit; what is spent already counts.")
-    if st.button("Set the budget", type="primary"):
+        scope_id, period = scope_id or EACH, period or "month"
+        known_one = services.budgets.book.named(scope, scope_id, period)
+        limit, notice = _amounts(known_one, f"{scope}_{scope_id}_{period}")
+    st.caption(_says(known_one, _namer(names)))
+    if st.button("Change the budget" if known_one else "Set the budget", type="primary"):
         carry_out(
             services,
             person,
             "budgets",
-            lambda who: services.budgets.book.allot(
-                who, scope, scope_id, period or "month", limit, notice / 100
-            ),
+            lambda who: _allot(services, who, (scope, scope_id, period), limit, notice),
             "The budget is set. Questions from now on follow it.",
         )
 
 
-def _one(services: Services, person: Person, budget: Budget, name: budget_html.Namer) -> None:
-    what = f"{budget_html.whose(budget, name)}, {money.words(budget.limit_micro)} {budget_html.PERIOD[budget.period]}"
-    with st.popover(f"Remove: {what}"):
-        st.write("Nothing limits it any more, and what was counted is forgotten.")
-        if st.button("Remove the budget", key=f"remove_{budget.id}"):
-            carry_out(
-                services,
-                person,
-                "budgets",
-                lambda who: services.budgets.book.remove(who, budget.id),
-                "The budget is removed.",
-            )
+def _amounts(budget: Budget | None, place: str) -> tuple[float | None, float | None]:
+    """Dollars and per cent as they stand in the fields, None for an empty one.
+
+    The fields begin with what is stored, and anew once that changes. Neither has bounds or a value of its own: a browser
+    would put that back in silence for what it cannot use, so what is wrong is said by whoever sets the budget.
+    """
+    limit = money.usd(budget.limit_micro) if budget else None
+    notice = _percent(budget.notice_share) if budget else NOTICE
+    fine = limit is not None and round(limit, 2) != limit
+    place = f"{place}_{limit}_{notice}"
+    for name, value in (("limit", limit), ("notice", notice)):
+        st.session_state.setdefault(f"budget_{name}_{place}", value)
+    return (
+        st.number_input(
+            "Limit in US dollars",
+            value=None,
+            step=1.0,
+            format="%.6f" if fine else "%.2f",
+            placeholder="Such as 100",
+            key=f"budget_limit_{place}",
+            width=180,
+        ),
+        st.number_input(
+            "Notice at, in %",
+            value=None,
+            step=1.0,
+            format="%g",
+            placeholder="Such as 80",
+            key=f"budget_notice_{place}",
+            width=140,
+        ),
+    )
+
+
+def _percent(share: float) -> float:
+    return round(share * 100, 2)
+
+
+def _says(budget: Budget | None, name: budget_html.Namer) -> str:
+    """In markdown, what pressing the button would do."""
+    if budget is None:
+        return "At the notice's share of the limit people are told once that most of it is spent."
+    title = in_markdown(f"{_title(budget, name)}, notice at {budget.notice_share:.0%}")
+    return f"There is one: {title}. This changes it; what is spent already counts."
+
+
+def _allot(
+    services: Services,
+    who: Person,
+    place: tuple[str, str, str],
+    limit: float | None,
+    notice: float | None,
+) -> None:
+    """Raises InputError for an empty field."""
+    if limit is None:
+        raise InputError(
+            "The limit is missing.", fix="Type how many dollars may be spent; 0 allows nothing."
+        )
+    if notice is None:
+        raise InputError("The notice is missing.", fix="Type a number from 1 to 100.")
+    services.budgets.book.allot(who, *place, limit, notice / 100)
+
+
+def _remove(services: Services, person: Person, name: budget_html.Namer) -> None:
+    """Under the table, for each budget that is set, also one whose team or model is gone. Asks before it does so."""
+    budgets = {one.id: one for one in services.budgets.book.budgets()}
+    labels = told_apart({id: _title(one, name) for id, one in budgets.items()})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Remove a budget",
+            list(labels),
+            format_func=labels.__getitem__,
+            index=None,
+            placeholder="Choose one",
+            key=f"budget_removed_{'_'.join(labels)}",
+            width=420,
+        )
+        if chosen is None:
+            return
+        with st.popover("Remove it"):
+            title = in_markdown(labels[chosen])
+            st.write(f"**{title}.** Nothing limits it any more, and what was counted is forgotten.")
+            if st.button("Remove the budget", key=f"remove_{chosen}"):
+                carry_out(
+                    services,
+                    person,
+                    "budgets",
+                    lambda who: services.budgets.book.remove(who, chosen),
+                    "The budget is removed.",
+                )
+
+
+def _title(budget: Budget, name: budget_html.Namer) -> str:
+    """`The team Sales, $12.50 a month`."""
+    whose = budget_html.whose(budget, name)
+    limit = f"{money.words(budget.limit_micro)} {budget_html.PERIOD[budget.period]}"
+    return f"{whose[:1].upper()}{whose[1:]}, {limit}"

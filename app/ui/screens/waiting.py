@@ -137,7 +137,7 @@ def _decided_row(services: Services, row: ActionRequestRow, when: str) -> str:
     who = services.identity.accounts.get(row.person_id)
     colour, word = status_of(row)
     return (
-        f"<tr><td>{text(offers.label_of(services, row.action))}</td>"
+        f"<tr><td>{text(offers.label_of(services, row.action, for_others=True))}</td>"
         f"<td>{text(who.name if who else row.person_id)}</td><td>{page.status(colour, word)}</td>"
         f"<td>{text(row.decision_comment or '–')}</td><td>{when}</td></tr>"
     )

@@ -14,6 +14,12 @@ EVERY = {
     "model": "each model",
     "intent": "each intent",
 }
+NOBODY = {
+    "team": "; no team has spent yet",
+    "person": "; nobody has spent yet",
+    "model": "; no model has cost anything yet",
+    "intent": "; no intent has cost anything yet",
+}
 PERIOD = {"day": "a day", "month": "a month"}
 Namer = Callable[[str, str], str]
 """From a scope and its key to what people call it."""
@@ -51,16 +57,19 @@ def _row(standing: Standing, name: Namer) -> str:
     small = PERIOD[budget.period]
     if budget.scope_id == EACH:
         spender = standing.sum.key
-        small = f"{who}, {small}"
-        who = "nobody yet" if spender == EACH else name(budget.scope, spender)
-    extra = f" with {money.words(standing.extra_micro)} more" if standing.extra_micro else ""
+        if spender == EACH:
+            small += NOBODY[budget.scope]
+        else:
+            who, small = name(budget.scope, spender), f"{who}, {small}"
+    extra = f"with {money.words(standing.extra_micro)} more; " if standing.extra_micro else ""
     return (
         f"<tr><td>{text(who[:1].upper() + who[1:])}<small>{text(small)}</small></td>"
         f"<td>{page.status(*state(standing))}</td>"
         f'<td class="sb-n">{money.words(standing.spent_micro)}</td>'
         f'<td class="sb-n">{money.words(standing.reserved_micro)}</td>'
         f'<td class="sb-n">{money.words(standing.left_micro)}</td>'
-        f'<td class="sb-n">{money.words(standing.limit_micro)}<small>{extra}</small></td>'
+        f'<td class="sb-n">{money.words(standing.limit_micro)}'
+        f"<small>{extra}notice at {budget.notice_share:.0%}</small></td>"
         f"<td>{day(standing.renews_on)}</td></tr>"
     )
 

@@ -12,11 +12,13 @@ from app.domain import Person
 from app.rehearsal import Golden, golden_csv, golden_jsonl, read_golden
 from app.ui.widgets import golden_answers, page, rehearsal_html
 from app.ui.widgets.administration import carry_out, permitted
+from app.ui.widgets.choices import told_apart
 from app.ui.widgets.words import count
 from app.wiring import Services
 
 NEW = ""
 SHOWN = 12
+BEGINS = 100
 
 
 def draw(services: Services, person: Person, intent: str) -> None:
@@ -47,10 +49,11 @@ def _form(services: Services, person: Person, intent: str, rows: list[GoldenQues
     by_id = {row.id: row for row in rows}
     chosen = NEW
     if rows:
+        labels = _labels(rows)
         chosen = st.selectbox(
             "Question",
-            [NEW, *by_id],
-            format_func=lambda id: by_id[id].question[:100] if id else "A new one",
+            list(labels),
+            format_func=labels.__getitem__,
             key=f"golden_{intent}",
         )
     known = Golden.of(by_id[chosen]) if chosen in by_id else Golden("")
@@ -78,6 +81,13 @@ def _form(services: Services, person: Person, intent: str, rows: list[GoldenQues
         _do(services, person, lambda who: sets.add(who, intent, golden), "Added.")
     elif removed:
         _do(services, person, lambda who: sets.remove(who, chosen), "Removed.")
+
+
+def _labels(rows: Sequence[GoldenQuestionRow]) -> dict[str, str]:
+    """What the list says for each id: the beginning of its question, and its place where others begin the same."""
+    place = {NEW: 0} | {row.id: number for number, row in enumerate(rows, 1)}
+    begins = {NEW: "A new one"} | {row.id: row.question[:BEGINS] for row in rows}
+    return told_apart(begins, lambda id: f"question {place[id]}" if id else "not yet in the set")
 
 
 def _lines(label: str, values: tuple[str, ...] | list[str]) -> tuple[str, ...]:

@@ -125,12 +125,13 @@ def line(services: Services, person: Person, row: ActionRequestRow) -> str:
     )
 
 
-def label_of(services: Services, action: str) -> str:
-    """What the button is called; its plain name once it is no longer offered."""
+def label_of(services: Services, action: str, *, for_others: bool = False) -> str:
+    """What the button is called, or `for_others` what somebody sent with it; its plain name once it is no longer offered."""
     try:
-        return services.actions.definition(action).label
+        definition = services.actions.definition(action)
     except SwitchboardError:
         return action.replace("_", " ").capitalize()
+    return definition.name_of_request if for_others else definition.label
 
 
 def _pretty(payload: Any) -> str:

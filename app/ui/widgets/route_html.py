@@ -99,7 +99,7 @@ def comparison_html(found: Comparison, margins: Margins) -> str:
     rows = "".join(
         f"<tr><td>{name}</td><td class='sb-n'>{of(found.canary)}</td><td class='sb-n'>{of(found.baseline)}</td></tr>"
         for name, of in (
-            ("Answers", lambda side: f"{side.turns:,}"),
+            ("Questions", lambda side: f"{side.turns:,}"),
             ("Failed, or saved by another model", _share_failed),
             ("Thumbs down", _share_down),
             ("First words, median", _first_words),
@@ -112,10 +112,13 @@ def comparison_html(found: Comparison, margins: Margins) -> str:
         else f"Nothing speaks against it. It goes when more than {margins.failures:.0%} more fail,"
         f" {margins.thumbs_down:.0%} more thumbs point down, or first words take {margins.slower:g} times as long."
         if found.enough
-        else f"Too few answers to tell: each side needs {margins.samples}."
+        else f"Too few questions to tell: each side needs {margins.samples}."
     )
     head = "<th></th><th class='sb-n'>Canary</th><th class='sb-n'>Without it</th>"
-    return _table(head, rows) + f"<p class='sb-meta'>{text(told)}</p>"
+    without = "Left out: questions whose model somebody picked, and those that ended before a model was asked, as for a budget."
+    return (
+        _table(head, rows) + f"<p class='sb-meta'>{text(told)}</p><p class='sb-meta'>{without}</p>"
+    )
 
 
 def history_table(
@@ -171,7 +174,7 @@ def _first_words(side: Side) -> str:
 
 
 def _cost(side: Side) -> str:
-    return money(side.cost_usd / side.turns) if side.turns else "–"
+    return money(side.cost_usd / side.answered) if side.answered else "–"
 
 
 def _table(head: str, rows: str) -> str:
