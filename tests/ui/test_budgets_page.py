@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import NumberInput
 
 from app.budgets import EACH, Estimate, Spender
+from app.db.tables import ModelRow
 from app.routing.added import NewModel
 from tests.ui.conftest import Desk, OpenPage, form_of, html, press
 
@@ -222,12 +225,16 @@ def test_models_that_budgets_leave_out_for_want_of_a_price_are_named(
 
 
 def test_models_of_one_name_are_told_apart(desk: Desk, open_page: OpenPage) -> None:
-    """A person's choice comes back from the browser as the words of its option."""
+    """A person's choice comes back from the browser as the words of its option. Today a second model of that name is refused;
+    a database may have one from before."""
     noor, services = desk.people["Noor"], desk.services
     ids = [
-        services.catalogue.add_model(noor, NewModel("openai", name, label="Costly", free=True))
+        services.catalogue.add_model(noor, NewModel("openai", name, label=name, free=True))
         for name in ("costly-one", "costly-two")
     ]
+    with services.database.write() as session:
+        session.execute(update(ModelRow).where(col(ModelRow.id).in_(ids)).values(label="Costly"))
+    services.catalogue.change(noor, ids[0], enabled=True)  # so that the cards are read anew
     try:
         test = open_page("Noor", "admin_budgets")
         test.selectbox(key="budget_scope").set_value("model").run()

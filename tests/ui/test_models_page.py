@@ -15,6 +15,7 @@ from app.llm.checks import ANSWERS, KNOWN, Check, Outcome
 from app.routing import ModelCard
 from app.routing.added import NewModel
 from app.routing.overrides import NEVER
+from app.routing.swaps import Draft
 from app.ui.widgets import model_add
 from app.ui.widgets.page import asset
 from app.ui.widgets.words import day, in_markdown
@@ -308,3 +309,21 @@ def test_a_model_kept_for_nobody_known_is_saved_and_said(desk: Desk, open_page: 
         assert added(desk)[0].audience == tuple(kept.split(", "))
         assert (nobody in html(test)) == said
         assert (nobody in test.toast[0].value.replace("\\", "")) == said
+
+
+def test_who_removes_a_model_reads_which_routes_name_it(desk: Desk, open_page: OpenPage) -> None:
+    services, noor = desk.services, desk.people["Noor"]
+    one = NewModel("compatible", "named", base_url="http://127.0.0.1:1/v1", inside=True)
+    model = services.catalogue.add_model(noor, one)
+
+    def words() -> str:
+        page = open_page("Noor", "admin_models")
+        return " ".join(m.value for m in page.markdown).replace("\\", "")
+
+    assert "named by" not in words()
+    row = services.versions.draft(noor, "it_help", Draft((model,), "grounded"))
+    assert "Now it is named by: IT help (draft)." in words()
+    services.versions.publish(noor, row.id)
+    assert "Now it is named by: IT help." in words()
+    services.versions.roll_back(noor.id, row.id, "The test is over.")
+    assert "named by" not in words()

@@ -67,3 +67,24 @@ class InUse:
     def forget(self) -> None:
         """The next look reads anew."""
         self._read_at = None
+
+
+def naming(database: Database, base: RoutingTable, model_id: str) -> dict[str, str]:
+    """The intents of `base` whose route names the model, and where: `published` (as by the file, where nothing is), `canary` or
+    `draft`."""
+    with database.read() as session:
+        rows = list(
+            session.execute(
+                select(RouteVersionRow).where(
+                    col(RouteVersionRow.status).in_(("published", "canary", "draft"))
+                )
+            ).scalars()
+        )
+    found: dict[str, str] = {}
+    for entry in base.entries:
+        own = {row.status: row.models for row in rows if row.intent == entry.name}
+        own.setdefault("published", list(entry.models))
+        places = [p for p in ("published", "canary", "draft") if model_id in own.get(p, ())]
+        if places:
+            found[entry.name] = places[0]
+    return found

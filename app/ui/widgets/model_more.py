@@ -10,9 +10,10 @@ import streamlit as st
 from app.domain import Person, now
 from app.routing import ModelCard
 from app.routing.overrides import NEVER
+from app.routing.swaps.in_use import naming
 from app.ui.widgets import page
 from app.ui.widgets.administration import carry_out
-from app.ui.widgets.words import day, text
+from app.ui.widgets.words import day, in_markdown, text
 from app.wiring import Services
 
 
@@ -131,6 +132,8 @@ def _removal(services: Services, person: Person, card: ModelCard) -> None:
         st.write(
             "Its settings go, and keys that no other model uses. Receipts keep its name. Routes that name it pass it over."
         )
+        if named := _routes_with(services, card.id):
+            st.write(f"Now it is named by: {in_markdown(', '.join(named))}.")
         if st.button("Remove the model", key=f"gone_{card.id}"):
             _do(
                 services,
@@ -138,6 +141,14 @@ def _removal(services: Services, person: Person, card: ModelCard) -> None:
                 lambda who: services.catalogue.remove_model(who, card.id),
                 "The model is removed.",
             )
+
+
+def _routes_with(services: Services, model_id: str) -> list[str]:
+    """What routes that name it are called; of those that name it in a draft or canary only, that."""
+    return [
+        services.table.entry(intent).label + ("" if place == "published" else f" ({place})")
+        for intent, place in naming(services.database, services.table, model_id).items()
+    ]
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], says: str) -> None:
