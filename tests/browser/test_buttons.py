@@ -111,7 +111,7 @@ def test_a_ticket_is_opened_at_once_and_listed(desk: Desk, visit: Visit) -> None
     title.fill("X")
     title.press("Enter")
     form.get_by_role("button", name="Open a ticket").click()
-    expect(form.get_by_role("alert")).to_contain_text("at least 3 characters")
+    expect(form.get_by_role("alert")).to_contain_text("Say in a few words what it is about.")
     title.fill("Laptop stays dark")
     title.press("Enter")
     expect(form.locator("code")).to_contain_text("Laptop stays dark")
