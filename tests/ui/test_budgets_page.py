@@ -100,13 +100,11 @@ def test_the_form_begins_with_the_budget_that_is_set_and_changes_only_what_is_ty
     [
         ("Limit", -50.0, "A limit is between 0 and 1,000,000,000 dollars."),
         ("Limit", 1e30, "A limit is between 0 and 1,000,000,000 dollars."),
-        ("Limit", None, "The limit is missing."),
         ("Notice", 0.0, "between 1 % and 100 %"),
-        ("Notice", None, "The notice is missing."),
     ],
 )
 def test_what_cannot_be_a_limit_or_a_notice_is_refused_in_words(
-    desk: Desk, open_page: OpenPage, label: str, typed: float | None, said: str
+    desk: Desk, open_page: OpenPage, label: str, typed: float, said: str
 ) -> None:
     book = desk.services.budgets.book
     before = book.allot(desk.people["Noor"], "company", "", "month", 5.0)
@@ -249,3 +247,20 @@ def test_models_of_one_name_are_told_apart(desk: Desk, open_page: OpenPage) -> N
     finally:
         for model_id in ids:
             services.catalogue.remove_model(noor, model_id)
+
+
+def test_an_empty_limit_is_told_where_none_is_set_and_is_the_stored_one_otherwise(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    book = desk.services.budgets.book
+    test = open_page("Noor", "admin_budgets")
+    assert "The limit is missing." in html(press(test, "Set the budget"))
+    assert book.named("company", "", "month") is None
+    book.allot(desk.people["Noor"], "company", "", "month", 5.0, 0.7)
+    test = open_page("Noor", "admin_budgets")
+    for label in ("Limit", "Notice"):
+        field(test, label).set_value(None)
+    press(test, "Change the budget")
+    kept = book.named("company", "", "month")
+    assert kept is not None
+    assert (kept.limit_micro, kept.notice_share) == (5_000_000, 0.7)

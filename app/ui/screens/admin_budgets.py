@@ -98,7 +98,7 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
         )
         scope_id, period = scope_id or EACH, period or "month"
         known_one = services.budgets.book.named(scope, scope_id, period)
-        limit, notice = _amounts(known_one, f"{scope}_{scope_id}_{period}")
+        limit, notice = _amounts(known_one)
     st.caption(_says(known_one, _namer(names)))
     if st.button("Change the budget" if known_one else "Set the budget", type="primary"):
         carry_out(
@@ -110,35 +110,34 @@ def _set(services: Services, person: Person, names: dict[str, dict[str, str]]) -
         )
 
 
-def _amounts(budget: Budget | None, place: str) -> tuple[float | None, float | None]:
+def _amounts(budget: Budget | None) -> tuple[float | None, float | None]:
     """Dollars and per cent as they stand in the fields, None for an empty one.
 
-    The fields begin with what is stored, and anew once that changes. Neither has bounds or a value of its own: a browser
-    would put that back in silence for what it cannot use, so what is wrong is said by whoever sets the budget.
+    The fields begin with what is stored, and anew once that is something else; what was typed outlives the choice of another
+    place that has no budget either. They have no bounds: a browser would put those back in silence, so what is wrong is said by
+    whoever sets the budget.
     """
     limit = money.usd(budget.limit_micro) if budget else None
     notice = _percent(budget.notice_share) if budget else NOTICE
     fine = limit is not None and round(limit, 2) != limit
-    place = f"{place}_{limit}_{notice}"
-    for name, value in (("limit", limit), ("notice", notice)):
-        st.session_state.setdefault(f"budget_{name}_{place}", value)
+    stored = f"{limit}_{notice}"
     return (
         st.number_input(
             "Limit in US dollars",
-            value=None,
+            value=limit,
             step=1.0,
             format="%.6f" if fine else "%.2f",
             placeholder="Such as 100",
-            key=f"budget_limit_{place}",
+            key=f"budget_limit_{stored}",
             width=180,
         ),
         st.number_input(
             "Notice at, in %",
-            value=None,
+            value=notice,
             step=1.0,
             format="%g",
             placeholder="Such as 80",
-            key=f"budget_notice_{place}",
+            key=f"budget_notice_{stored}",
             width=140,
         ),
     )
