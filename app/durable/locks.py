@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 
 class Locks(Protocol):
@@ -69,13 +70,13 @@ class AdvisoryLocks:
         return bool(self._ask("SELECT pg_try_advisory_lock(:key)", name))
 
     def release(self, name: str) -> None:
-        with contextlib.suppress(Exception):  # a lost connection has released it already
+        with contextlib.suppress(SQLAlchemyError):  # a lost connection has released it already
             self._ask("SELECT pg_advisory_unlock(:key)", name)
 
     def renew(self, name: str) -> None:
         try:
             self._connection.execute(text("SELECT 1"))
-        except Exception:
+        except SQLAlchemyError:
             self._connection.close()
             self._connection = self._connect()
             self.hold(name)

@@ -348,7 +348,9 @@ class IntentsChanged(EventBody):
     change: Literal["drafted", "discarded", "published", "corrected", "not_learned"]
     version: int
     reason: str = ""
-    intents: dict[str, str] = Field(description="Intent to what was done to it.")
+    intents: dict[str, str] = Field(
+        description="Intent to what was done to it; `tie-break` to how close ones are told apart."
+    )
 
 
 class AccessDenied(EventBody):

@@ -280,7 +280,9 @@ def _edited(entry: RouteEntry, edit: IntentEdit | None) -> RouteEntry:
 
 def _told(ties: TieBreak | Literal["file", "off"]) -> str:
     if isinstance(ties, TieBreak):
-        return f"a model is asked within {ties.margin:g}"
+        return (
+            f"{' or '.join(ties.models)} is asked within {ties.margin:g}, for {ties.deadline_s:g} s"
+        )
     return "no model is asked" if ties == "off" else "as delivered"
 
 

@@ -9,9 +9,7 @@ from typing import Any
 from app.db.tables import ModelSettingRow
 from app.domain import DataClass
 from app.errors import InputError
-from app.routing.cards import NEVER, ModelCard
-
-__all__ = ["CHANGEABLE", "NEVER", "checked", "laid_over"]
+from app.routing.cards import ModelCard
 
 CHANGEABLE = (
     "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",

@@ -120,7 +120,7 @@ KNOWN = ("anthropic", "local")
 def test_how_two_close_intents_are_told_apart_is_a_layer_over_the_file() -> None:
     asked = Edits().ask_when_close(0.2, ["local"], 3.0, KNOWN)
     assert asked.apply(FILE).tie_break == TieBreak(margin=0.2, models=("local",), deadline_s=3.0)
-    assert asked.differs(Edits()) == {"tie-break": "a model is asked within 0.2"}
+    assert asked.differs(Edits()) == {"tie-break": "local is asked within 0.2, for 3 s"}
     assert asked.never_ask().apply(FILE).tie_break is None
     assert asked.never_ask().differs(asked) == {"tie-break": "no model is asked"}
     assert asked.ask_as_delivered() == Edits()

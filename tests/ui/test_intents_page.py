@@ -177,7 +177,7 @@ def test_an_admin_has_a_model_asked_and_turns_it_off_again(desk: Desk, open_page
     assert desk.services.intents.versions.draft() is None
     next(m for m in test.multiselect if m.label == "Models").set_value(["scripted"])
     test = saved(test)
-    assert "a model is asked within 1" in html(test)
+    assert "scripted is asked within 1, for 2 s" in html(test)
     assert "Two intents that are close" in html(test)
     assert desk.services.table.tie_break is None
     effect = html(press(test, "What would change"))

@@ -14,7 +14,7 @@ from app.errors import ModelError
 from app.llm.checks import ANSWERS, KNOWN, Check, Outcome
 from app.routing import ModelCard
 from app.routing.added import NewModel
-from app.routing.overrides import NEVER
+from app.routing.cards import NEVER
 from app.routing.swaps import Draft
 from app.ui.widgets import model_add
 from app.ui.widgets.page import asset

@@ -63,12 +63,19 @@ def said_by_entry(entry: RouteEntry) -> Draft:
     return Draft(entry.models, entry.prompt, entry.temperature, entry.max_tokens, worth)
 
 
+def gone(models: Sequence[str], prompt: str, names: Names) -> list[str]:
+    """Of what a stored version names, what has been taken away since."""
+    known = names.models()
+    return [
+        *(model for model in models if model not in known),
+        *([] if prompt in names.prompts() else [prompt]),
+    ]
+
+
 def check_still(row: RouteVersionRow, names: Names) -> None:
     """Raises InputError where a stored version names what has been taken away since."""
-    gone = [name for name in row.models if name not in names.models()]
-    gone += [row.prompt] if row.prompt not in names.prompts() else []
-    if gone:
+    if lost := gone(row.models, row.prompt, names):
         raise InputError(
-            f"Version {row.number} names {', '.join(gone)}, which is not here any more.",
+            f"Version {row.number} names {', '.join(lost)}, which is not here any more.",
             fix="Choose something else in its draft, then publish.",
         )

@@ -69,9 +69,9 @@ class InUse:
         self._read_at = None
 
 
-def naming(database: Database, base: RoutingTable, model_id: str) -> dict[str, str]:
-    """The intents of `base` whose route names the model, and where: `published` (as by the file, where nothing is), `canary` or
-    `draft`."""
+def naming(database: Database, base: RoutingTable) -> dict[str, dict[str, str]]:
+    """For each model that a route of `base` names: the intents, and where first of `published` (as by the file, where nothing
+    is), `canary` and `draft`."""
     with database.read() as session:
         rows = list(
             session.execute(
@@ -80,11 +80,11 @@ def naming(database: Database, base: RoutingTable, model_id: str) -> dict[str, s
                 )
             ).scalars()
         )
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     for entry in base.entries:
         own = {row.status: row.models for row in rows if row.intent == entry.name}
         own.setdefault("published", list(entry.models))
-        places = [p for p in ("published", "canary", "draft") if model_id in own.get(p, ())]
-        if places:
-            found[entry.name] = places[0]
+        for place in ("published", "canary", "draft"):
+            for model in own.get(place, ()):
+                found.setdefault(model, {}).setdefault(entry.name, place)
     return found

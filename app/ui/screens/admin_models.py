@@ -10,6 +10,7 @@ from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.llm.guard import TICK
 from app.routing import ModelCard, ModelHealth
+from app.routing.swaps.in_use import naming
 from app.ui import identity
 from app.ui.widgets import model_add, model_checks, model_more, page
 from app.ui.widgets.administration import permitted
@@ -39,8 +40,9 @@ def render(services: Services, person: Person) -> None:
     names = shortened({card.id: card.label for card in cards})
     st.html(_table(services, cards))
     model_add.draw(services, person)
+    routes = naming(services.database, services.table)
     for card in cards:
-        _one(services, person, card, names[card.id])
+        _one(services, person, card, names[card.id], routes.get(card.id, {}))
 
 
 def _table(services: Services, cards: list[ModelCard]) -> str:
@@ -102,7 +104,9 @@ def _price(card: ModelCard) -> str:
 
 
 @st.fragment
-def _one(services: Services, person: Person, card: ModelCard, name: str) -> None:
+def _one(
+    services: Services, person: Person, card: ModelCard, name: str, routes: dict[str, str]
+) -> None:
     person = identity.still(services, person)
     with st.expander(f"Change {in_markdown(name)}"):
         health = services.catalogue.health.of(card.id)
@@ -117,7 +121,7 @@ def _one(services: Services, person: Person, card: ModelCard, name: str) -> None
             _save(services, person, card, entered)
         if tested:
             _test(services, person, card)
-        model_more.draw(services, person, card)
+        model_more.draw(services, person, card, routes)
 
 
 def _recent(health: ModelHealth) -> str:

@@ -10,23 +10,21 @@ import streamlit as st
 
 from app.db.tables import RouteVersionRow
 from app.domain import Person
-from app.errors import NotFound
+from app.errors import NotFound, SwitchboardError
 from app.routing import RouteEntry, in_context
 from app.routing.difficulty.expectation import Expectation
 from app.routing.swaps import Draft, compare, dry_run, spread
 from app.routing.swaps.draft import said_by, said_by_entry
 from app.routing.swaps.dry_run import World
 from app.routing.swaps.versions import before_it
-from app.routing.table import MOST_WORTH_USD
-from app.ui.widgets import golden_set, page, rehearsal, route_html
-from app.ui.widgets.administration import carry_out
+from app.ui.widgets import golden_set, page, rehearsal, route_draft, route_html
+from app.ui.widgets.administration import carry_out, permitted
 from app.ui.widgets.choices import shortened
 from app.ui.widgets.difficulty_html import difficulty_html
 from app.ui.widgets.words import text, zone_of
 from app.wiring import RouteNames, Services
 
 CHOSEN = "id"
-USUAL_WORTH_USD = 0.05
 
 
 def render(services: Services, person: Person) -> None:
@@ -68,9 +66,7 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
     if version is not None and version.status == "canary":
         _canary(services, person, version)
     else:
-        unsaved = _draft(services, person, entry, version)
-        if version is not None:
-            _before(services, person, version, unsaved=unsaved)
+        _change(services, person, entry, version)
     rehearsal.draw(services, person, version, entry.name, _labels(services))
     golden_set.draw(services, person, entry.name)
     if history:
@@ -80,73 +76,37 @@ def _one(services: Services, person: Person, entry: RouteEntry) -> None:
         st.html(route_html.history_table(history, names, _labels(services), zone))
 
 
+@st.fragment
+def _change(
+    services: Services, person: Person, entry: RouteEntry, version: RouteVersionRow | None
+) -> None:
+    """A fragment, so that a figure that is being changed draws nothing else anew."""
+    try:
+        person = permitted(services, person, "models")
+    except SwitchboardError as error:
+        page.trouble(error)
+        return
+    unsaved = _draft(services, person, entry, version)
+    if version is not None:
+        _before(services, person, version, unsaved=unsaved)
+
+
 def _draft(
     services: Services, person: Person, entry: RouteEntry, version: RouteVersionRow | None
 ) -> bool:
-    """Whether what is on the screen is something else than the draft that is stored. No form: that would keep what is being
-    changed from us, and Publish would take the stored one without a word."""
+    """Whether what is on the screen is something else than the draft that is stored."""
     names = RouteNames(services.catalogue, services.prompts)
-    models, prompts, labels = names.models(), names.prompts(), _labels(services)
     _heading("The draft" if version else "Change it")
     stored = said_by(version, entry) if version else said_by_entry(entry)
-    if gone := [name for name in stored.models if name not in models]:
-        page.note("red", f"{', '.join(gone)} is not here any more.", "Choose another and save.")
-    chosen = st.multiselect(
-        "Models, in order of preference",
-        models,
-        default=[m for m in stored.models if m in models],
-        format_func=lambda name: labels.get(name, name),
-    )
-    prompt = st.selectbox(
-        "Prompt",
-        prompts,
-        index=prompts.index(stored.prompt) if stored.prompt in prompts else None,
-        placeholder="Choose",
-        help="A name alone means its newest version.",
-    )
-    with st.container(horizontal=True):
-        temperature = st.number_input(
-            "Temperature",
-            0.0,
-            2.0,
-            stored.temperature,
-            0.1,
-            help="0 answers the same way each time, more varies the words.",
-            width=260,
-        )
-        longest = st.number_input(
-            "Longest answer, tokens", 16, 32_000, stored.max_tokens, width=260
-        )
-    worth = _weighing(stored.worth_usd)
-    draft = Draft(tuple(chosen), str(prompt or ""), float(temperature), int(longest), worth)
+    asked = route_draft.fields(stored, names, _labels(services))
     if st.button("Save the draft", type="primary"):
         _do(
             services,
             person,
-            lambda who: _save(services, who, entry.name, draft),
+            lambda who: _save(services, who, entry.name, asked),
             "Saved. Nothing changes for anybody until you publish it.",
         )
-    return draft != stored
-
-
-def _weighing(worth_usd: float | None) -> float | None:
-    """Whether easy questions go to the cheaper model, and what a good answer is worth then."""
-    on = st.toggle(
-        "Easy questions to the cheaper model",
-        worth_usd is not None,
-        help="Of the models above that may answer, the first asked is the one whose expected score is worth its cost most.",
-    )
-    worth = st.number_input(
-        "A good answer is worth, $",
-        0.0001,
-        float(MOST_WORTH_USD),
-        worth_usd or USUAL_WORTH_USD,
-        0.01,
-        format="%.4f",
-        help="What a good answer instead of a bad one saves. More sends more questions to the better model, less to the cheaper.",
-        width=260,
-    )
-    return float(worth) if on else None
+    return asked != stored
 
 
 def _save(services: Services, who: Person, intent: str, draft: Draft) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.routing.edits import Edits
 from app.routing.table import RoutingTable, TieBreak
+from app.ui.widgets.choices import told_apart
 
 Change = Callable[[Edits], Edits]
 BEGIN_WITH = 0.1  # a margin that asks seldom, for who turns it on without a figure in mind
@@ -18,6 +19,7 @@ def draw(
 ) -> None:
     """`models`: what may be asked, and what it is called. `do` carries out a change of the draft."""
     now_ = edits.tie_break(file)
+    labels = told_apart(models)
     settings = now_ or file.tie_break or TieBreak(margin=BEGIN_WITH)
     with st.form("ties", border=False):
         asked = st.toggle(
@@ -45,9 +47,9 @@ def draw(
         )
         names = st.multiselect(
             "Models",
-            list(models),
-            [name for name in settings.models if name in models],
-            format_func=lambda name: models.get(name, name),
+            list(labels),
+            [name for name in settings.models if name in labels],
+            format_func=labels.__getitem__,
             help="The cheapest of them that may be asked is.",
         )
         saved = st.form_submit_button("Save in the draft", type="primary")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from app.domain import Person, now
 from app.routing import ModelCard
-from app.routing.overrides import NEVER
-from app.routing.swaps.in_use import naming
+from app.routing.cards import NEVER
 from app.ui.widgets import page
 from app.ui.widgets.administration import carry_out
 from app.ui.widgets.words import day, in_markdown, text
 from app.wiring import Services
 
 
-def draw(services: Services, person: Person, card: ModelCard) -> None:
+def draw(services: Services, person: Person, card: ModelCard, routes: Mapping[str, str]) -> None:
+    """`routes` that name the model: intent to where, as app.routing.swaps.in_use.naming has it."""
     if nobody := unknown(services, card.audience):
         page.note(
             "amber", nobody, "Whoever joins later may use it; correct the name if it is not meant."
@@ -27,7 +27,7 @@ def draw(services: Services, person: Person, card: ModelCard) -> None:
     with st.container(horizontal=True):
         _retirement(services, person, card)
         if card.added:
-            _removal(services, person, card)
+            _removal(services, person, card, routes)
 
 
 def unknown(services: Services, audience: Sequence[str]) -> str:
@@ -127,12 +127,19 @@ def _retirement(services: Services, person: Person, card: ModelCard) -> None:
             )
 
 
-def _removal(services: Services, person: Person, card: ModelCard) -> None:
+def _removal(
+    services: Services, person: Person, card: ModelCard, routes: Mapping[str, str]
+) -> None:
+    """Says what routes that name it are called; of those that name it in a draft or canary only, that."""
+    named = [
+        services.table.entry(intent).label + ("" if place == "published" else f" ({place})")
+        for intent, place in routes.items()
+    ]
     with st.popover("Remove"):
         st.write(
             "Its settings go, and keys that no other model uses. Receipts keep its name. Routes that name it pass it over."
         )
-        if named := _routes_with(services, card.id):
+        if named:
             st.write(f"Now it is named by: {in_markdown(', '.join(named))}.")
         if st.button("Remove the model", key=f"gone_{card.id}"):
             _do(
@@ -141,14 +148,6 @@ def _removal(services: Services, person: Person, card: ModelCard) -> None:
                 lambda who: services.catalogue.remove_model(who, card.id),
                 "The model is removed.",
             )
-
-
-def _routes_with(services: Services, model_id: str) -> list[str]:
-    """What routes that name it are called; of those that name it in a draft or canary only, that."""
-    return [
-        services.table.entry(intent).label + ("" if place == "published" else f" ({place})")
-        for intent, place in naming(services.database, services.table, model_id).items()
-    ]
 
 
 def _do(services: Services, person: Person, change: Callable[[Person], object], says: str) -> None:
