@@ -85,7 +85,8 @@ def effect_html(found: Effect) -> str:
         for m in found.moves
     )
     table = _table("<th>Now</th><th>With the draft</th><th class='sb-n'>Questions</th>", rows)
-    return head + (table if rows else "") + _ties_html(*found.ties)
+    moves = f"<div class='sb-narrow'>{table}</div>" if rows else ""
+    return head + moves + _ties_html(*found.ties)
 
 
 def _ties_html(before: int, after: int) -> str:
@@ -122,7 +123,8 @@ def scores_html(
     if is_close(judged, settings):
         why += " The next is close: a model would be asked which of the two it is."
     head = f"<p><b>{text(judged.label)}</b> <span class='sb-meta'>{why}</span></p>"
-    return head + _table("<th>Intent</th><th class='sb-n'>Probability</th>", rows)
+    table = _table("<th>Intent</th><th class='sb-n'>Probability</th>", rows)
+    return f"{head}<div class='sb-narrow'>{table}</div>"
 
 
 def unclaimed_html(found: Unclaimed) -> str:

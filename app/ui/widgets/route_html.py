@@ -117,7 +117,8 @@ def comparison_html(found: Comparison, margins: Margins) -> str:
     head = "<th></th><th class='sb-n'>Canary</th><th class='sb-n'>Without it</th>"
     without = "Left out: questions whose model somebody picked, and those that ended before a model was asked, as for a budget."
     return (
-        _table(head, rows) + f"<p class='sb-meta'>{text(told)}</p><p class='sb-meta'>{without}</p>"
+        f"<div class='sb-narrow'>{_table(head, rows)}</div>"
+        f"<p class='sb-meta'>{text(told)}</p><p class='sb-meta'>{without}</p>"
     )
 
 
