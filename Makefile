@@ -15,11 +15,13 @@ setup: $(VENV)/.dev
 test: $(VENV)/.dev
 	$(PYTEST)
 
+# Tests are collected once before they run: a name that a test imports in vain is told in seconds, not after all else ran.
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null || $(BIN)/python -m pytest --collect-only -q
 	$(PYTEST)
 
 format: $(VENV)/.dev

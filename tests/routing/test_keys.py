@@ -27,9 +27,9 @@ from app.llm.checks import Outcome
 from app.records import Ledger
 from app.routing import Catalogue, choose
 from app.routing.added import AddedModels, NewModel
+from app.routing.cards import NEVER
 from app.routing.keys import ASIDE_S, Key, KeyPool, PooledModel
 from app.routing.limits import MINUTE_S, Limits
-from app.routing.overrides import NEVER
 from app.settings import Settings
 from tests.conftest import MakePerson
 from tests.llm.conftest import answer, call
