@@ -147,12 +147,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`withheld` counts near hits that SQL refused (stale index copy, expired permission); only admins are shown it."""
+    """`withheld` counts near hits that SQL refused (stale index copy, expired permission); only admins are shown it.
+    `first_sync`: some source was still being read for the first time, so what was sought may be missing."""
 
     passages: tuple[Passage, ...] = ()
     withheld: int = 0
     sources: int = 0
     searched: bool = True
+    first_sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +313,7 @@ class Receipt:
     total_ms: float = 0.0
     protection: Protection | None = None
     parts: tuple[Part, ...] = ()
+    first_sync: bool = False
 
 
 # What a turn yields. The page, the API and the tests all read this stream.

@@ -163,4 +163,5 @@ class Draft:
             total_ms=self.elapsed_ms(),
             protection=self.protection(),
             parts=tuple(Part(a.model, a.label, a.wrote) for a in self.attempts if a.wrote),
+            first_sync=self.found.first_sync,
         )

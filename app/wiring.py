@@ -205,7 +205,7 @@ def _assemble(
         screen=Screen(),
         embedder=embedder,
         index=index,
-        search=Search(database, index, embedder, live=sync.live),
+        search=Search(database, index, embedder, live=sync.live, first_sync=sync.first.under_way),
         documents=Documents(database, ledger, live=sync.live),
         sync=sync,
         durable=durable,

@@ -102,7 +102,8 @@ class Lookups:
         data = [
             {**source_json(p), "text": p.text, "score": round(p.score, 4)} for p in found.passages
         ]
-        return _json({"object": "list", "id": search_id, "data": data}, caller)
+        body = {"object": "list", "id": search_id, "first_sync": found.first_sync, "data": data}
+        return _json(body, caller)
 
     def _receipt(self, visit: Visit, turn_id: str) -> Response:
         caller = self._gate.enter(visit)
@@ -183,6 +184,7 @@ def receipt_json(session: Session, person: Person, receipt: Receipt) -> Json:
         },
         "citations": [{"number": c.number, **source(c.passage)} for c in receipt.citations],
         "passages": [source(passage) for passage in receipt.passages],
+        "first_sync": receipt.first_sync,
         "data_class": receipt.data_class.label,
         "usage": receipt_usage(receipt),
         "stages_ms": {stage.name: stage.ms for stage in receipt.stages},

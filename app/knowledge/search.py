@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -80,6 +80,7 @@ class Search:
         *,
         relevance: Relevance | None = None,
         live: LiveReaders | None = None,
+        first_sync: Callable[[], bool] = lambda: False,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
@@ -88,6 +89,7 @@ class Search:
         self._relevance = relevance or Relevance()
         self._words = Words()
         self._live = live
+        self._first_sync = first_sync
         self._clock = clock
 
     def search(
@@ -105,6 +107,11 @@ class Search:
             return Found()
         if vector is None:
             vector = self._embedder.query(text)
+        # Asked before the index: what is stored in between is found, or is told to be missing.
+        first_sync = self._first_sync()
+        return replace(self._found(text, vector, person, limit), first_sync=first_sync)
+
+    def _found(self, text: str, vector: NDArray[np.float32], person: Person, limit: int) -> Found:
         hits = self._index.search(vector, text, Readers.of(person), CANDIDATES)
         first, lookup = self._relevant(hits, text)
         first = first[: max(CHECKED_FIRST, limit)]

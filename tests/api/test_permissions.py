@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.budgets import Estimate, Spender
+from app.knowledge.sync import first
 from tests.api.conftest import FOLDERS, PEOPLE, House
 
 MAY_READ = {
@@ -71,6 +72,29 @@ def test_each_search_is_on_record_with_its_permissions(house: House) -> None:
     assert event["documents"] == {
         p["document_id"]: p["permission"]["principal"] for p in got["data"]
     }
+
+
+def test_a_source_that_is_read_for_the_first_time_is_told_without_its_name(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first, "LOOKED_EVERY_S", 0.0)
+    sync, body = house.services.sync, {"messages": [{"role": "user", "content": QUESTIONS[0]}]}
+
+    def told() -> list[bool]:
+        with house.http("ann") as http:
+            found = http.get("/v1/search", params={"q": QUESTIONS[0]})
+            asked = http.post("/v1/chat/completions", json=body)
+            receipt = http.get(f"/v1/receipts/{asked.headers['switchboard-receipt']}")
+        assert "Secret shelf" not in found.text + asked.text + receipt.text
+        return [found.json()["first_sync"], receipt.json()["first_sync"]]
+
+    assert told() == [False, False]
+    shelf = sync.add(None, "folder", "Secret shelf", {"path": str(tmp_path)})
+    try:
+        assert told() == [True, True]
+    finally:
+        sync.pause(None, shelf)
+    assert told() == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -13,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from app.chat import TurnView
 from app.db.tables import TurnRow
 from app.domain import DataClass, ModelDecision, Person, Receipt, Route, Usage
+from app.knowledge.sync import first
 from app.routing.added import NewModel
 from app.ui.widgets.picked import instead_of
 from tests.ui.conftest import Desk, OpenPage, form_of, html
@@ -67,6 +69,25 @@ def test_an_answer_comes_with_sources_and_its_receipt(desk: Desk, open_page: Ope
     assert turn.status == "finished"
     assert turn.receipt is not None
     assert turn.id in page
+
+
+def test_who_asks_while_a_source_is_read_for_the_first_time_is_told(
+    desk: Desk, open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first, "LOOKED_EVERY_S", 0.0)
+    says = "Not all sources yet."
+    assert says not in html(ask(open_page("Ada", "chat")))
+    path = {"path": str(tmp_path)}
+    slow = desk.services.sync.add(desk.people["Noor"], "folder", "Only for admins to know", path)
+    try:
+        test = ask(open_page("Ada", "chat"))
+        chat = conversation_of(test)
+        assert says in html(test)
+        assert "Only for admins" not in html(test)
+    finally:
+        desk.services.sync.pause(desk.people["Noor"], slow)
+    assert says in html(open_page("Ada", "chat", c=chat))
+    assert says not in html(ask(open_page("Ada", "chat")))
 
 
 def test_only_admins_are_told_how_much_was_withheld(open_page: OpenPage) -> None:

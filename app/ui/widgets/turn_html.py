@@ -27,6 +27,11 @@ NOTES = {
         "Switchboard stopped while it was answering. Retry asks the same question again.",
     ),
 }
+FIRST_SYNC = (
+    "amber",
+    "Not all sources yet",
+    "Some were still being read for the first time when this was asked, so something may be missing. Ask again in a while.",
+)
 
 
 def question_html(question: str) -> str:
@@ -62,7 +67,7 @@ def rest_html(turn: TurnView, reader: Reader) -> str:
         f"{_receipt(receipt, reader, turn.model_wish) if receipt else ''}"
         f"{body_html(turn.answer, turn.id, receipt)}"
         f"{sources_html(receipt, reader) if receipt else ''}"
-        f"{_note(turn)}</article>"
+        f"{_note(turn)}{_first_sync(receipt)}</article>"
     )
 
 
@@ -92,9 +97,14 @@ def _note(turn: TurnView) -> str:
             '<div class="sb-note" role="alert"><span class="sb-dot sb-red"></span>'
             f"<div><b>{word}.</b> {text(turn.error)}</div></div>"
         )
-    if turn.status not in NOTES:
-        return ""
-    colour, word, sentence = NOTES[turn.status]
+    return _noted(*NOTES[turn.status]) if turn.status in NOTES else ""
+
+
+def _first_sync(receipt: Receipt | None) -> str:
+    return _noted(*FIRST_SYNC) if receipt is not None and receipt.first_sync else ""
+
+
+def _noted(colour: str, word: str, sentence: str) -> str:
     return (
         f'<div class="sb-note"><span class="sb-dot sb-{colour}"></span>'
         f"<div><b>{word}.</b> {sentence}</div></div>"
