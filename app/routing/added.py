@@ -18,13 +18,13 @@ from app.llm.guard import Guard, Refused, Resolve, system_resolver
 from app.records import Ledger
 from app.records.events import ModelAdded
 from app.routing.cards import ModelCard
+from app.routing.labels import checked_label
 from app.routing.overrides import checked
 from app.routing.prices import list_price
 from connectors.addresses import is_disguised
 
 Provider = Literal["openai", "anthropic", "compatible"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
-LONGEST_LABEL = 60
 NAME = re.compile(r"[\w][\w.:/@+-]{0,119}")
 
 
@@ -67,7 +67,6 @@ class AddedModels:
         Raises InputError, which names the field, for what cannot be used.
         """
         row = self._row(actor.id, new, taken)
-        _only(row.label, taken.values())
         model_id = row.id
         with self._database.write() as session:
             session.add(row)
@@ -81,7 +80,7 @@ class AddedModels:
 
     def card_of(self, new: NewModel) -> ModelCard:
         """The card that it would have; nothing is stored. Raises InputError as `add` does."""
-        return _card(self._row("", new, ()))
+        return _card(self._row("", new, {}))
 
     def remove(self, actor: Person, model_id: str) -> None:
         """With its settings; receipts keep its name. Raises NotFound for one that no admin added."""
@@ -98,7 +97,7 @@ class AddedModels:
             session.delete(row)
             self._ledger.append(session, _event(actor, row, "removed"))
 
-    def _row(self, added_by: str, new: NewModel, taken: Collection[str]) -> ModelRow:
+    def _row(self, added_by: str, new: NewModel, taken: Mapping[str, str]) -> ModelRow:
         name, url = new.model_name.strip(), new.base_url.strip().rstrip("/")
         if new.provider not in PROVIDERS:
             raise InputError(f"There is no provider '{new.provider}'.")
@@ -117,7 +116,7 @@ class AddedModels:
             id=_free_id(f"{new.provider}/{name}", taken),
             provider=new.provider,
             model_name=name,
-            label=_label(new.label, name),
+            label=checked_label(new.label.strip() or name, taken.values()),
             base_url=url,
             inside=new.inside,
             context_tokens=new.context_tokens or price.context_tokens or 32_000,
@@ -152,27 +151,6 @@ class AddedModels:
             ) from None
         except Refused as refused:
             raise InputError(f"Address: {refused.cause}", fix=refused.fix) from None
-
-
-def _label(given: str, name: str) -> str:
-    """What people see, on one line. Raises InputError for one that no list has room for."""
-    label = " ".join(given.split()) or name
-    if len(label) > LONGEST_LABEL:
-        raise InputError(
-            f"What people see: at most {LONGEST_LABEL} characters; this has {len(label)}.",
-            fix="Give it a shorter name.",
-        )
-    return label
-
-
-def _only(label: str, others: Collection[str]) -> None:
-    """Raises InputError for a name that another model has: in a list nobody could tell them apart."""
-    same = next((other for other in others if other.casefold() == label.casefold()), "")
-    if same:
-        raise InputError(
-            f"What people see: there is a model called “{same}” already.",
-            fix="Give this one another name.",
-        )
 
 
 def _free_id(wanted: str, taken: Collection[str]) -> str:

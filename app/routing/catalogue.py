@@ -30,6 +30,7 @@ from app.routing.gate import Gate
 from app.routing.health import Health
 from app.routing.keyring import Keyring, typed
 from app.routing.keys import KeyPool
+from app.routing.labels import checked_label
 from app.routing.limits import Limits
 from app.routing.overrides import checked, laid_over
 from app.routing.prices import cost_micro
@@ -183,6 +184,7 @@ class Catalogue:
         actor: Person,
         model_id: str,
         *,
+        label: str | None = None,
         enabled: bool | None = None,
         clearance: DataClass | None = None,
         price_in: float | None = None,
@@ -199,11 +201,14 @@ class Catalogue:
         """Stores an admin's change (None leaves a value alone) and records it. The caller has asked Policy.administer.
 
         A model is restored by a date of retirement in the far future, `NEVER`. Raises NotFound for an unknown model,
-        InputError for an impossible price, limit or audience.
+        InputError for an impossible name, price, limit or audience.
         """
         self.card(model_id)
+        if label is not None:
+            label = checked_label(label, self._labels(but=model_id).values())
         changed = checked(
             {
+                "label": label,
                 "enabled": enabled,
                 "clearance": clearance,
                 "price_in": price_in,
@@ -225,8 +230,7 @@ class Catalogue:
     def add_model(self, actor: Person, new: NewModel, key: str = "") -> str:
         """Adds a model of an admin's, with a key for its account if one is given that it has not yet, and returns its id.
         Raises InputError."""
-        taken = {card.id: card.label for card in self.cards()}
-        model_id = self._added.add(actor, new, taken)
+        model_id = self._added.add(actor, new, self._labels())
         self._read_at = None
         if key.strip() and not self.keyring.holds(self.card(model_id).account, key):
             try:
@@ -255,6 +259,10 @@ class Catalogue:
         """Raises NotFound."""
         self.keyring.remove(actor, key_id)
         self._read_at = None
+
+    def _labels(self, but: str = "") -> dict[str, str]:
+        """Model id to what people see, read anew: another process may have added one a moment ago."""
+        return {card.id: card.label for card in self._read().values() if card.id != but}
 
     def _store(self, actor: Person, model_id: str, changed: dict[str, Any]) -> None:
         with self._database.write() as session:

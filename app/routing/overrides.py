@@ -12,7 +12,7 @@ from app.errors import InputError
 from app.routing.cards import ModelCard
 
 CHANGEABLE = (
-    "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",
+    "label", "enabled", "clearance", "price_in", "price_out", "context_tokens", "region", "audience",
     "per_minute", "at_once", "retired_on", "inside", "free",
 )  # fmt: skip
 _DEAREST = 10_000.0  # dollars per million tokens; a larger figure is a slip of the keyboard

@@ -108,6 +108,41 @@ def _bodies(database: Database) -> list[str]:
         return [row[0] for row in session.connection().exec_driver_sql("SELECT body FROM event")]
 
 
+def test_a_model_is_renamed_for_everybody_and_keeps_its_id(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    admin = make_person("Root", role=Role.ADMIN)
+    catalogue = Catalogue(settings, database, ledger)
+    assert catalogue.change(admin, "smollm2", label="  The  small one ").label == "The small one"
+    again = Catalogue(settings, database, ledger)
+    assert again.card("smollm2").label == "The small one"
+    assert again.model("smollm2").label == "The small one"
+    assert '"change":{"label":"The small one"}' in "".join(_bodies(database))
+    assert catalogue.change(admin, "smollm2", label="The Small One").label == "The Small One"
+
+
+def test_a_name_is_one_models_only_also_when_another_process_gave_it_just_now(
+    settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson
+) -> None:
+    admin, new = make_person("Root", role=Role.ADMIN), NewModel("openai", "one", "Quick")
+    here, there = (Catalogue(settings, database, ledger) for _ in range(2))
+    assert len(here.cards()) == len(there.cards())  # both have read
+    here.add_model(admin, new)
+    for refused in (
+        lambda: there.add_model(admin, NewModel("openai", "two", "quick")),
+        lambda: there.change(admin, "smollm2", label="QUICK"),
+    ):
+        with pytest.raises(InputError, match="a model called “Quick” already"):
+            refused()
+    there.change(admin, "smollm2", label="Slow")
+    with pytest.raises(InputError, match="a model called “Slow” already"):
+        here.change(admin, "openai/one", label="Slow")
+    with pytest.raises(InputError, match="at most 60 characters; this has 61"):
+        here.change(admin, "smollm2", label="x" * 61)
+    with pytest.raises(InputError, match="needs a name"):
+        here.change(admin, "smollm2", label=" ")
+
+
 @pytest.mark.parametrize("price", [-1.0, 1e9, float("nan")])
 def test_a_slip_of_the_keyboard_is_no_price(
     settings: Settings, database: Database, ledger: Ledger, make_person: MakePerson, price: float

@@ -213,6 +213,30 @@ def test_a_long_name_fits_the_form_and_the_table(desk: Desk, open_page: OpenPage
     )
 
 
+def test_a_model_is_renamed_and_employees_read_its_new_name(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    noor = desk.people["Noor"]
+    desk.services.catalogue.add_model(noor, NewModel("openai", "newcomer", "Newcomer", free=True))
+
+    def rename(name: str) -> AppTest:
+        test = open_page("Noor", "admin_models")
+        form = next(e for e in test.expander if e.label == "Change Newcomer")
+        next(t for t in form.text_input if t.label == "What people see").set_value(name)
+        return more(test, "Save")
+
+    assert "there is a model called “Scripted model (for tests)”" in html(
+        rename("scripted model (FOR tests)")
+    )
+    assert "a model needs a name" in html(rename(""))
+    assert [card.label for card in added(desk)] == ["Newcomer"]
+    test = rename("Old hand")
+    assert "Change Old hand" in [e.label for e in test.expander]
+    options = " ".join(open_page("Ada", "chat").selectbox(key="model").options)
+    assert "Old hand" in options
+    assert "Newcomer" not in options
+
+
 def test_employees_see_no_address_of_a_server(desk: Desk, open_page: OpenPage) -> None:
     catalogue, noor = desk.services.catalogue, desk.people["Noor"]
     for new in (

@@ -62,6 +62,7 @@ class ModelSettingRow(SQLModel, table=True):
     __tablename__ = "model_setting"
 
     model_id: str = Field(primary_key=True)
+    label: str | None = None
     enabled: bool | None = None
     clearance: int | None = None
     price_in: float | None = Field(default=None, description="US dollars per million tokens.")

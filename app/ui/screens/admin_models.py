@@ -10,6 +10,7 @@ from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.llm.guard import TICK
 from app.routing import ModelCard, ModelHealth
+from app.routing.labels import LONGEST_LABEL
 from app.routing.swaps.in_use import naming
 from app.ui import identity
 from app.ui.widgets import model_add, model_checks, model_more, page
@@ -134,6 +135,11 @@ def _recent(health: ModelHealth) -> str:
 def _entered(card: ModelCard) -> dict[str, Any]:
     """What stands in the form, by the names of the card."""
     entered: dict[str, Any] = {"enabled": st.toggle("May answer", value=card.enabled)}
+    # A name that is longer comes from a card that no admin wrote; the field would not open with it.
+    longest = max(LONGEST_LABEL, len(card.label))
+    entered["label"] = st.text_input(
+        "What people see", value=card.label, max_chars=longest, width=380
+    ).strip()
     clearance = st.selectbox(
         "May be sent documents up to",
         list(DataClass),

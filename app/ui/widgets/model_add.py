@@ -10,8 +10,9 @@ from app.domain import DataClass, Person
 from app.errors import SwitchboardError
 from app.llm.checks import ADDRESS, KNOWN, Check, Outcome
 from app.llm.guard import TICK
-from app.routing.added import LONGEST_LABEL, PROVIDERS, NewModel, Provider
+from app.routing.added import PROVIDERS, NewModel, Provider
 from app.routing.examination import answers
+from app.routing.labels import LONGEST_LABEL
 from app.ui.widgets import model_checks, page
 from app.ui.widgets.administration import permitted
 from app.wiring import Services
