@@ -59,7 +59,7 @@ def test_an_answer_comes_with_sources_and_its_receipt(desk: Desk, open_page: Ope
     assert not test.exception
     assert TRIP in page
     assert 'class="sb-cite"' in page
-    assert "answered by Scripted model from 1 source" in page
+    assert "answered by Scripted model (for tests) from 1 source" in page
     assert "Travel policy" in page
     assert "everyone · synced" in page
     assert "Why this answer" in page
@@ -249,7 +249,9 @@ def test_a_model_that_was_picked_and_may_not_answer_is_told_above_the_answer(
         test.selectbox(key="model").set_value(id)
         catalogue.change(noor, id, enabled=False)
         page = html(ask(test))
-        says = "you chose Costly, but an admin switched it off; answered by Scripted model"
+        says = (
+            "you chose Costly, but an admin switched it off; answered by Scripted model (for tests)"
+        )
         assert says in page
         chat = conversation_of(test)
         assert says in html(open_page("Ada", "chat", c=chat))
@@ -275,10 +277,13 @@ def test_a_model_that_was_picked_and_did_not_answer_is_told_without_its_address(
     late = ModelDecision("costly", "Costly", True, "Other spoke sooner.")
     kept = "you picked it, but Only people it is kept for may use it."
     for made, said in (
-        (receipt("you picked it", True, away), "you chose Costly, but it did not answer"),
-        (receipt("you picked it", True), "you chose Costly, but it did not answer"),
-        (receipt("you picked it", True, late), "you chose Costly, but another one spoke sooner"),
-        (receipt(kept, False), "you chose Costly: Only people it is kept for may use it"),
+        (receipt("you picked it", True, away), "you chose Costly (EU), but it did not answer"),
+        (receipt("you picked it", True), "you chose Costly (EU), but it did not answer"),
+        (
+            receipt("you picked it", True, late),
+            "you chose Costly (EU), but another one spoke sooner",
+        ),
+        (receipt(kept, False), "you chose Costly (EU): Only people it is kept for may use it"),
     ):
         assert instead_of(made, "costly") == said
         assert instead_of(made, "other") == instead_of(made, None) == instead_of(made, "auto") == ""

@@ -73,8 +73,8 @@ def model_label(receipt: Receipt) -> str:
 
 
 def short_label(label: str) -> str:
-    """`Reader` for `Reader (local, quotes the documents)`."""
-    return label.split(" (")[0]
+    """`Reader` for `Reader (local, quotes the documents)`; what an admin put in brackets, such as a region, stays."""
+    return label.split(" (local, ")[0]
 
 
 def sources_html(receipt: Receipt, reader: Reader) -> str:
