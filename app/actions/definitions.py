@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from app.actions import faults, more_budget, prefill, tickets, webhook
+from app import form_faults
+from app.actions import more_budget, prefill, tickets, webhook
 from app.actions.effects import Effect, InTransaction, Outside
 from app.actions.forms import Form, MessageForm, MoreBudgetForm, TicketForm
 from app.actions.prefill import Conversation, Prefilled
@@ -55,7 +56,7 @@ class ActionDefinition:
         try:
             self.parameters.model_validate(dict(arguments))
         except ValidationError as error:
-            return faults.told(self.parameters, error)
+            return form_faults.told(self.parameters, error)
         return {}
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from app.form_faults import MISSING
+
 MOST_USD = 1_000_000.0
 HIDDEN: JsonDict = {"hidden": True}
 """For `json_schema_extra`: what the offer knows already, so nobody is asked for it."""
-MISSING = "missing"
-"""In `json_schema_extra`: what to do about a field that is empty or too short, in words of its own."""
 
 
 class Form(BaseModel):

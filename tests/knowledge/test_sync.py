@@ -354,7 +354,7 @@ def test_changes_and_syncs_are_recorded(filled: Desk, make_person: MakePerson) -
     filled.sync.change(ada, filled.connector_id, name="Company files", sync_every_s=600)
     with pytest.raises(InputError, match="already"):
         filled.sync.add(ada, "folder", "Company files", {"path": str(filled.root)})
-    with pytest.raises(InputError, match=r"Folder.*missing"):
+    with pytest.raises(InputError, match=r"Folder.*Fill this in"):
         filled.sync.add(ada, "folder", "No path", {})
     preview = filled.sync.preview_as(ada, ada)
     assert [(p.title, p.basis is not None) for p in preview] == [

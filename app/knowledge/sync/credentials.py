@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
+from app import form_faults
 from app.db.engine import Database
 from app.db.tables import ConnectorRow, CredentialRow, SecretRow
 from app.domain import Person, now
@@ -169,12 +170,7 @@ def checked_secrets(model: type[BaseModel], given: Mapping[str, str]) -> dict[st
     try:
         checked = model.model_validate(filled)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        field = model.model_fields.get(where)
-        title = (field.title if field else None) or where
-        why = "It is missing" if first["type"] == "missing" else first["msg"]
-        raise InputError(f"'{title}' is wrong: {why}.") from None
+        raise InputError(form_faults.first(model, error)) from None
     return {
         name: value.get_secret_value()
         for name in type(checked).model_fields

@@ -14,6 +14,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 import connectors
+from app import form_faults
 from app.domain import Json
 from app.errors import InputError
 from app.knowledge.sync.credentials import checked_secrets
@@ -83,13 +84,7 @@ class Sources:
         try:
             model = self._kind(kind).settings_model.model_validate(dict(settings))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "settings"
-            field = self._kind(kind).settings_model.model_fields.get(where)
-            title = (field.title if field else None) or where
-            why = first["msg"].removeprefix("Value error, ").rstrip(".")
-            why = "it is missing" if first["type"] == "missing" else why
-            raise InputError(f"'{title}' is wrong: {why}.") from error
+            raise InputError(form_faults.first(self._kind(kind).settings_model, error)) from error
         return model.model_dump(mode="json")
 
     def secrets(self, kind: str, given: Mapping[str, str]) -> dict[str, str]:
