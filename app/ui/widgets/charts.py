@@ -22,6 +22,8 @@ AXES: dict[Measure, tuple[str, str]] = {
     "with_sources": ("Answers with sources", ".0%"),
     "actions": ("Actions run", "~s"),
 }
+STEPS = {"~s": 1.0, "$.4f": 0.0001, "$.6f": 0.000001}
+"""How far two ticks of a format are apart at least, so that no two read the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def draw(
     if not any(getattr(row, question.measure) for row in known):
         st.html('<div class="sb-empty" style="padding-left:0">Nothing in this period yet.</div>')
         return
-    chart = _by_day if question.series == "by_day" else _by_name
+    chart = by_day if question.series == "by_day" else by_name
     st.altair_chart(chart(question.measure, known, names), width="stretch", key=f"chart_{key}")
     with st.expander("Table", type="compact"):
         st.html(table_html(rows, names))
@@ -88,10 +90,10 @@ def table_html(rows: Sequence[UsageRow], names: Callable[[UsageRow], str]) -> st
     return f'<div class="sb-table"><table><thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table></div>'
 
 
-def _by_day(measure: Measure, rows: Sequence[UsageRow], _names: Callable[[UsageRow], str]) -> Any:
+def by_day(measure: Measure, rows: Sequence[UsageRow], _names: Callable[[UsageRow], str]) -> Any:
     import altair as alt
 
-    name, shape = AXES[measure]
+    name, shape = _axis(measure, rows)
     data = _data(alt, [{"day": row.key, "value": getattr(row, measure)} for row in rows])
     return (
         alt.Chart(data, height=HEIGHT_DAYS)
@@ -112,10 +114,10 @@ def _by_day(measure: Measure, rows: Sequence[UsageRow], _names: Callable[[UsageR
     )
 
 
-def _by_name(measure: Measure, rows: Sequence[UsageRow], names: Callable[[UsageRow], str]) -> Any:
+def by_name(measure: Measure, rows: Sequence[UsageRow], names: Callable[[UsageRow], str]) -> Any:
     import altair as alt
 
-    name, shape = AXES[measure]
+    name, shape = _axis(measure, rows)
     shown = sorted(rows, key=lambda row: -(getattr(row, measure) or 0))[:MOST_BARS]
     values = [{"name": names(row), "value": getattr(row, measure)} for row in shown]
     scale = alt.Scale(domain=[0, 1]) if shape.endswith("%") else alt.Scale(domainMin=0)
@@ -138,8 +140,17 @@ def _by_name(measure: Measure, rows: Sequence[UsageRow], names: Callable[[UsageR
     )
 
 
+def _axis(measure: Measure, rows: Sequence[UsageRow]) -> tuple[str, str]:
+    """What is measured and its d3 format; sums of less than a few cents get the digits that tell them apart."""
+    name, shape = AXES[measure]
+    most = max((getattr(row, measure) or 0 for row in rows), default=0)
+    if shape != "$.2f" or most >= 0.05:
+        return name, shape
+    return name, "$.4f" if most >= 0.0005 else "$.6f"
+
+
 def _quiet(alt: Any, shape: str) -> Any:
-    step = 1 if shape == "~s" else 0.01
+    step = STEPS.get(shape, 0.01)
     return alt.Axis(
         format=shape, ticks=False, domain=False, tickCount=5, tickMinStep=step, labelFlush=True
     )
