@@ -111,6 +111,7 @@ def test_a_model_is_tested_before_anything_is_stored(
     page = html(test)
     for name in ("Address reachable", "Key accepted", "Model known", "Answers"):
         assert f"{name}: passed.</b>" in page
+    assert f"What a test of newcomer at {in_markdown(url)} said:" in [c.value for c in test.caption]
     assert added(desk) == []
     account = f"compatible {url}"
     assert desk.services.catalogue.keyring.stored(account) == []
@@ -126,8 +127,12 @@ def test_a_model_of_the_catalogue_is_tested(open_page: OpenPage, tmp_path: Path)
         page = html(more(open_page("Noor", "admin_models"), "Test"))
     assert "Key accepted: passed.</b>" in page
     assert "Answers: passed.</b> First words after" in page
-    page = html(more(open_page("Noor", "admin_models"), "Test"))
-    assert "Address reachable: failed.</b> Nobody listens at" in page
+    test = more(open_page("Noor", "admin_models"), "Test")
+    assert "Address reachable: failed.</b> Nobody listens at" in html(test)
+    assert "It is tested as it was saved." not in html(test)
+    form = next(e for e in test.expander if e.label == "Change Newcomer")
+    next(t for t in form.text_input if t.label == "Region").set_value("eu")
+    assert "It is tested as it was saved." in html(more(test, "Test"))
 
 
 def test_a_model_is_declared_free(desk: Desk, open_page: OpenPage) -> None:

@@ -121,7 +121,7 @@ def _one(
         if saved:
             _save(services, person, card, entered)
         if tested:
-            _test(services, person, card)
+            _test(services, person, card, changed=bool(_changed(card, entered)))
         model_more.draw(services, person, card, routes)
 
 
@@ -166,7 +166,7 @@ def _entered(card: ModelCard) -> dict[str, Any]:
 
 def _save(services: Services, person: Person, card: ModelCard, entered: dict[str, Any]) -> None:
     """Only what differs is stored, so that a later catalogue's prices reach what nobody changed."""
-    changed = {name: value for name, value in entered.items() if value != getattr(card, name)}
+    changed = _changed(card, entered)
     try:
         permitted(services, person, "models")
         services.catalogue.change(person, card.id, **changed)
@@ -179,7 +179,13 @@ def _save(services: Services, person: Person, card: ModelCard, entered: dict[str
         st.rerun()
 
 
-def _test(services: Services, person: Person, card: ModelCard) -> None:
+def _changed(card: ModelCard, entered: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entered.items() if value != getattr(card, name)}
+
+
+def _test(services: Services, person: Person, card: ModelCard, *, changed: bool) -> None:
+    if changed:
+        page.note("amber", "It is tested as it was saved.", "Save what you changed and test again.")
     try:
         permitted(services, person, "models")
         checks = model_checks.run(services, services.catalogue.examine(card.id))

@@ -15,6 +15,7 @@ from app.routing.examination import answers
 from app.routing.labels import LONGEST_LABEL
 from app.ui.widgets import model_checks, page
 from app.ui.widgets.administration import permitted
+from app.ui.widgets.words import in_markdown
 from app.wiring import Services
 
 ADDED = "models_added"
@@ -121,6 +122,8 @@ def _test(services: Services, person: Person, new: NewModel, key: str) -> None:
     except SwitchboardError as error:
         page.trouble(error)
     else:
+        where = new.base_url.strip() or NAMES[new.provider]
+        st.caption(f"What a test of {in_markdown(f'{new.model_name.strip()} at {where}')} said:")
         model_checks.show(checks)
 
 
