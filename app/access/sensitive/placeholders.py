@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from app.access.sensitive.findings import Finding, Kind
 
-# Models write a placeholder with a backslash, in lower case, or with a blank.
-_MARK = re.compile(r"\\?\[(?P<name>[A-Za-z]{2,12}(?:_[A-Za-z]{2,12}){0,2}_\d{1,4})\\?\]")
+# Models write a placeholder in lower case, or with a backslash before either bracket. One before the first bracket alone may be
+# the person's own, as in a path that goes on with what is hidden, and stays.
+_MARK = re.compile(
+    r"(?:\\(?=\[\w{1,40}\\\]))?\[(?P<name>[A-Za-z]{2,12}(?:_[A-Za-z]{2,12}){0,2}_\d{1,4})\\?\]"
+)
 _LONGEST = 42
 _OPEN = re.compile(r"\\?\[[A-Za-z_\d]{0,40}\\?\Z|\\\Z")
 

@@ -165,6 +165,13 @@ def test_a_stream_holds_back_only_what_may_be_a_placeholder() -> None:
     assert Restorer(Placeholders()).take("a [EMA") == "a [EMA"
 
 
+def test_a_backslash_goes_with_the_models_brackets_and_stays_where_it_is_the_persons() -> None:
+    placeholders = hidden(MAIL)
+    for said in ("[EMAIL_1]", "[email_1]", r"\[EMAIL_1\]", r"[EMAIL_1\]"):
+        assert placeholders.restore(said) == MAIL
+    assert placeholders.restore(r"C:\mail\[EMAIL_1]") == rf"C:\mail\{MAIL}"
+
+
 @given(st.text(max_size=80), st.data())
 def test_hiding_and_restoring_gives_the_text_back(text: str, data: st.DataObject) -> None:
     edges = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)))
