@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,10 +30,23 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", openai_api_key="", anthropic_api_key="")
 
 
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.database)
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database at the newest revision, to copy: all revisions take a fifth of a second, a thousand times over."""
+    path = tmp_path_factory.mktemp("migrated") / "switchboard.sqlite"
+    database = Database(f"sqlite:///{path}")
     migrate(database)
+    database.close()  # the last connection to leave puts everything into the one file
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    return path
+
+
+@pytest.fixture
+def database(settings: Settings, migrated: Path) -> Iterator[Database]:
+    path = Path(settings.database.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(migrated, path)
+    database = Database(settings.database)
     yield database
     database.close()
 
