@@ -93,7 +93,7 @@ def test_a_source_that_is_read_for_the_first_time_is_told_without_its_name(
     try:
         assert told() == [True, True]
     finally:
-        sync.pause(None, shelf)
+        sync.remove(None, shelf)
     assert told() == [False, False]
 
 

@@ -85,7 +85,7 @@ def test_who_asks_while_a_source_is_read_for_the_first_time_is_told(
         assert says in html(test)
         assert "Only for admins" not in html(test)
     finally:
-        desk.services.sync.pause(desk.people["Noor"], slow)
+        desk.services.sync.remove(desk.people["Noor"], slow)
     assert says in html(open_page("Ada", "chat", c=chat))
     assert says not in html(ask(open_page("Ada", "chat")))
 
