@@ -205,7 +205,9 @@ def _assemble(
         screen=Screen(),
         embedder=embedder,
         index=index,
-        search=Search(database, index, embedder, live=sync.live, first_sync=sync.first.under_way),
+        search=Search(
+            database, index, embedder, live=sync.live, first_sync=sync.first_syncs.under_way
+        ),
         documents=Documents(database, ledger, live=sync.live),
         sync=sync,
         durable=durable,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.budgets import Estimate, Spender
-from app.knowledge.sync import first
+from app.knowledge.sync import first_syncs
 from tests.api.conftest import FOLDERS, PEOPLE, House
 
 MAY_READ = {
@@ -77,7 +77,7 @@ def test_each_search_is_on_record_with_its_permissions(house: House) -> None:
 def test_a_source_that_is_read_for_the_first_time_is_told_without_its_name(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first, "LOOKED_EVERY_S", 0.0)
+    monkeypatch.setattr(first_syncs, "LOOKED_EVERY_S", 0.0)
     sync, body = house.services.sync, {"messages": [{"role": "user", "content": QUESTIONS[0]}]}
 
     def told() -> list[bool]:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 from streamlit.testing.v1 import AppTest
 
 from app import wiring
+from app.db.tables import ConversationRow, GoldenQuestionRow
 from app.domain import DataClass, ModelCall, Offer, Person, Role
 from app.llm.scripted import ScriptedModel
 from app.routing import ModelCard
@@ -92,6 +94,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     services.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_traffic(desk: Desk) -> None:
+    """Files share a desk: what the tests of one asked and rated must not count in the next."""
+    with desk.services.database.write() as session:
+        session.execute(delete(GoldenQuestionRow))
+        session.execute(delete(ConversationRow))
+
+
 @pytest.fixture(autouse=True)
 def plain_answers(request: pytest.FixtureRequest) -> None:
     if "desk" in request.fixturenames:
@@ -105,7 +115,7 @@ def ordinary(call: ModelCall) -> list[str]:
 def card() -> ModelCard:
     return ModelCard(
         id="scripted",
-        label="Scripted model (for tests)",
+        label="Scripted model (local, for tests)",
         provider="scripted",
         model_name="scripted",
         context_tokens=32_000,

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from app.chat import TurnView
 from app.db.tables import TurnRow
 from app.domain import DataClass, ModelDecision, Person, Receipt, Route, Usage
-from app.knowledge.sync import first
+from app.knowledge.sync import first_syncs
 from app.routing.added import NewModel
 from app.ui.widgets.picked import instead_of
 from tests.ui.conftest import Desk, OpenPage, form_of, html
@@ -59,7 +59,7 @@ def test_an_answer_comes_with_sources_and_its_receipt(desk: Desk, open_page: Ope
     assert not test.exception
     assert TRIP in page
     assert 'class="sb-cite"' in page
-    assert "answered by Scripted model (for tests) from 1 source" in page
+    assert "answered by Scripted model from 1 source" in page
     assert "Travel policy" in page
     assert "everyone · synced" in page
     assert "Why this answer" in page
@@ -74,7 +74,7 @@ def test_an_answer_comes_with_sources_and_its_receipt(desk: Desk, open_page: Ope
 def test_who_asks_while_a_source_is_read_for_the_first_time_is_told(
     desk: Desk, open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first, "LOOKED_EVERY_S", 0.0)
+    monkeypatch.setattr(first_syncs, "LOOKED_EVERY_S", 0.0)
     says = "Not all sources yet."
     assert says not in html(ask(open_page("Ada", "chat")))
     path = {"path": str(tmp_path)}
@@ -249,9 +249,7 @@ def test_a_model_that_was_picked_and_may_not_answer_is_told_above_the_answer(
         test.selectbox(key="model").set_value(id)
         catalogue.change(noor, id, enabled=False)
         page = html(ask(test))
-        says = (
-            "you chose Costly, but an admin switched it off; answered by Scripted model (for tests)"
-        )
+        says = "you chose Costly, but an admin switched it off; answered by Scripted model"
         assert says in page
         chat = conversation_of(test)
         assert says in html(open_page("Ada", "chat", c=chat))

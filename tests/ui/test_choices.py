@@ -18,7 +18,12 @@ def test_what_is_the_same_even_then_is_numbered() -> None:
 
 
 def test_short_names_keep_what_makes_them_differ() -> None:
-    labels = {"r": "Reader (local)", "eu": "Assist (EU)", "us": "Assist (US)", "x": "Assist (US)"}
+    labels = {
+        "r": "Reader (local, quotes)",
+        "eu": "Assist (EU)",
+        "us": "Assist (US)",
+        "x": "Assist (US)",
+    }
     assert shortened(labels) == {
         "r": "Reader",
         "eu": "Assist (EU)",

@@ -160,7 +160,7 @@ def test_whether_a_model_is_asked_where_two_intents_are_close_is_shown(
     monkeypatch.setattr(intents, "_in_force", replace(intents.now(), table=table))
     test = open_page("Noor", "admin_intents")
     assert "lie within 1 of each other" in captions(test)
-    assert "that may be of Scripted model (for tests). It has 2 seconds" in captions(test)
+    assert "that may be of Scripted model (local, for tests). It has 2 seconds" in captions(test)
     assert "The next is close: a model would be asked" in tried(test)
 
 

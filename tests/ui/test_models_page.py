@@ -230,8 +230,8 @@ def test_a_model_is_renamed_and_employees_read_its_new_name(
         next(t for t in form.text_input if t.label == "What people see").set_value(name)
         return more(test, "Save")
 
-    assert "there is a model called “Scripted model (for tests)”" in html(
-        rename("scripted model (FOR tests)")
+    assert "there is a model called “Scripted model (local, for tests)”" in html(
+        rename("scripted model (LOCAL, for tests)")
     )
     assert "a model needs a name" in html(rename(""))
     assert [card.label for card in added(desk)] == ["Newcomer"]

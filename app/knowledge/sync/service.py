@@ -26,7 +26,7 @@ from app.knowledge.sync.closing import Closer
 from app.knowledge.sync.configuration import Configuration, actor_id, existing
 from app.knowledge.sync.credentials import Credentials
 from app.knowledge.sync.engine import Engine
-from app.knowledge.sync.first import FirstSyncs
+from app.knowledge.sync.first_syncs import FirstSyncs
 from app.knowledge.sync.history import History
 from app.knowledge.sync.live import LiveCheck
 from app.knowledge.sync.outbox import Follower
@@ -98,7 +98,7 @@ class Sync(Configuration, History):
         self._workshop = Workshop(self._sources, self.credentials, clock)
         self._watchers = Watchers(self._workshop, self._noticed)
         self.live = LiveCheck(database, self._sources, self.credentials, clock=clock)
-        self.first = FirstSyncs(database)
+        self.first_syncs = FirstSyncs(database)
         self._background = Background(durable, self._runs.work, self._runs.remove)
 
     # Syncs

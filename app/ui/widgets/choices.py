@@ -26,10 +26,15 @@ def told_apart(labels: Mapping[Key, str], mark: Callable[[Key], object] = str) -
     return found
 
 
+def short_label(label: str) -> str:
+    """`Reader` for `Reader (local, quotes the documents)`; what an admin put in brackets, such as a region, stays."""
+    return label.split(" (local, ")[0]
+
+
 def shortened(labels: Mapping[Key, str], mark: Callable[[Key], object] = str) -> dict[Key, str]:
-    """`Reader` for `Reader (local, quotes the documents)`. Those that would read the same then keep what stands in brackets."""
-    times = Counter(label.split(" (")[0] for label in labels.values())
-    short = {key: label.split(" (")[0] for key, label in labels.items()}
+    """The short labels. Those that would read the same then keep what stands in brackets."""
+    short = {key: short_label(label) for key, label in labels.items()}
+    times = Counter(short.values())
     kept = {key: name if times[name] == 1 else labels[key] for key, name in short.items()}
     return told_apart(kept, mark)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.domain import Receipt
 from app.routing.choice import AUTO, BUT
-from app.ui.widgets.receipt_html import short_label
+from app.ui.widgets.choices import short_label
 
 
 def instead_of(receipt: Receipt, wish: str | None) -> str:

@@ -18,6 +18,7 @@ from app.domain import (
     SecondOpinion,
     Stage,
 )
+from app.ui.widgets.choices import short_label
 from app.ui.widgets.words import count, milliseconds, money, permission, text, time_html
 
 STRICTEST = "the strictest of your question and the passages"
@@ -70,11 +71,6 @@ def model_label(receipt: Receipt) -> str:
     """The name people know the model by."""
     known = receipt.attempts + (receipt.route.decisions if receipt.route else ())
     return next((d.label for d in known if d.model == receipt.model), receipt.model)
-
-
-def short_label(label: str) -> str:
-    """`Reader` for `Reader (local, quotes the documents)`; what an admin put in brackets, such as a region, stays."""
-    return label.split(" (local, ")[0]
 
 
 def sources_html(receipt: Receipt, reader: Reader) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from app.chat.views import TurnView
 from app.domain import Receipt, Routed
 from app.ui.widgets.answer_html import answer_html
+from app.ui.widgets.choices import short_label
 from app.ui.widgets.picked import instead_of
 from app.ui.widgets.receipt_html import (
     Reader,
     answered_by,
     numbered,
-    short_label,
     sources_html,
     why_html,
 )

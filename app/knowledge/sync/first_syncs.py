@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlmodel import Session, col
 
 from app.db.engine import Database
-from app.db.tables import ConnectorRow, SyncRunRow
+from app.db.tables import ConnectorRow
 from app.knowledge.sync.clocks import ACTIVE, AT_REST, CONTENT
+from app.knowledge.sync.overview import latest_runs
 
+GOES_ON = (*ACTIVE, "interrupted")
 LOOKED_EVERY_S = 5.0  # every question asks for it, and it changes a few times in a source's life
 
 
@@ -34,14 +36,12 @@ class FirstSyncs:
 
 
 def _under_way(session: Session) -> bool:
-    """One that failed and waits for its admin is not being read, and neither is one that rests."""
-    runs = select(col(SyncRunRow.id)).where(
-        col(SyncRunRow.connector_id) == col(ConnectorRow.id), col(SyncRunRow.scope) == CONTENT
+    """One whose newest run failed waits for its admin and is not being read, and neither is one that rests."""
+    never = select(col(ConnectorRow.id)).where(
+        col(ConnectorRow.last_sync_at).is_(None), col(ConnectorRow.status).not_in(AT_REST)
     )
-    going_on = runs.where(col(SyncRunRow.status).in_((*ACTIVE, "interrupted")))
-    found = select(col(ConnectorRow.id)).where(
-        col(ConnectorRow.last_sync_at).is_(None),
-        col(ConnectorRow.status).not_in(AT_REST),
-        or_(~runs.exists(), going_on.exists()),
-    )
-    return session.execute(found.limit(1)).first() is not None
+    for connector_id in session.execute(never).scalars().all():
+        run = latest_runs(session, connector_id).get((connector_id, CONTENT))
+        if run is None or run.status in GOES_ON:
+            return True
+    return False

@@ -3,13 +3,15 @@ that is not being read."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from app.db.tables import ConnectorRow, SyncRunRow
 from app.domain import Person
 from app.knowledge.search import Search
 from app.knowledge.sync.clocks import ACTIVE
-from app.knowledge.sync.first import LOOKED_EVERY_S, FirstSyncs
+from app.knowledge.sync.first_syncs import LOOKED_EVERY_S, FirstSyncs
 from tests.conftest import MakePerson
 from tests.knowledge.conftest import EVERYONE, Desk
 
@@ -64,6 +66,16 @@ def test_one_that_failed_or_waits_for_its_admin_is_not_being_read(added: Desk, s
     with added.database.write() as session:
         session.add(SyncRunRow(connector_id=added.connector_id, status="queued"))
     assert now(added)
+
+
+def test_one_that_was_interrupted_and_then_failed_is_not_being_read(added: Desk) -> None:
+    at = datetime.now(UTC)
+    with added.database.write() as session:
+        for status, age in (("interrupted", 60), ("failed", 5)):
+            row = SyncRunRow(connector_id=added.connector_id, status=status)
+            row.started_at = at - timedelta(seconds=age)
+            session.add(row)
+    assert not now(added)
 
 
 def test_one_at_rest_is_not_being_read(added: Desk) -> None:
