@@ -8,7 +8,17 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DELAY_MS, TOKENS, Visit
 from tests.browser.desk import Desk, model_stats, slowly, until
-from tests.browser.visitor import ADA, TOM, Visitor, chat_input, choose, growing, heading, sign_in
+from tests.browser.visitor import (
+    ADA,
+    PRESS_MS,
+    TOM,
+    Visitor,
+    chat_input,
+    choose,
+    growing,
+    heading,
+    sign_in,
+)
 
 TRIP = "How do I book a trip to Lyon for two nights?"
 LAST_WORDS = re.compile(r"The policy says so in\s+1\s*\.")
@@ -157,10 +167,28 @@ def test_regenerate_and_edit_take_the_place_of_the_answer(
     box = ada.page.get_by_label("Your question")
     expect(box).to_have_value(TRIP)
     box.fill("How many days of holiday do I get?")
-    ada.page.get_by_role("button", name="Send again").click()
+    ada.page.get_by_role("button", name="Send again").click(delay=PRESS_MS)
     expect(ada.page.locator(".sb-q")).to_have_text(["How many days of holiday do I get?"])
     expect(ada.answered().locator(".sb-line")).to_contain_text("Time off and benefits")
     assert (turns(desk, conversation), turns(desk, conversation, hidden=True)) == (1, 2)
+
+
+def test_what_is_unfolded_stays_so_while_something_else_is_pressed(
+    desk: Desk, visit: Visit
+) -> None:
+    ada = visit(desk, ADA)
+    ada.ask(TRIP)
+    answer = ada.answered()
+    answer.get_by_text("Why this answer").click()
+    opened = answer.locator("details[open]")
+    expect(opened).to_have_count(1)
+    ada.page.get_by_role("radio", name="Thumbs up").click()
+    expect(ada.page.get_by_role("button", name="Comment")).to_be_visible()
+    expect(opened).to_have_count(1)
+    ada.page.get_by_role("button", name="Edit question").click()
+    ada.page.get_by_label("Your question").press("Control+Enter")
+    expect(ada.page.locator(".sb-q")).to_have_text([TRIP])
+    until(lambda: turns(desk, ada.conversation(), hidden=True) == 1, "it was not asked again")
 
 
 def test_a_verdict_and_a_comment_stay_with_the_answer(desk: Desk, visit: Visit) -> None:

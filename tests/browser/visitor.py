@@ -24,6 +24,8 @@ ADA, TOM, NOOR = (
 RUTH, LUC = "ruth.abernathy@fernhill.example", "luc.bertrand@fernhill.example"
 TIMEOUT_MS = 45_000
 AGAIN_MS = 5_000
+PRESS_MS = 400
+"""A slow press. Between its begin and its end a page has time to be drawn anew."""
 DRAWN = ".sb-me, .sb-gate"
 """The sidebar's foot, or the page for somebody without a session."""
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'

@@ -98,13 +98,27 @@ def test_a_lead_sees_what_waits_in_full_and_a_rejection_needs_a_reason(
     assert '"subject": "Escalate Zirkon"' in test.code[0].value
     test.button(key=f"Reject_{request}").click().run()
     assert "A rejection needs a reason" in html(test)
+    test.run()
+    assert "A rejection needs a reason" in html(test), "it has gone before it could be acted upon"
     test.text_input(key=f"reason_{request}").set_value("They called already")
     test.button(key=f"Reject_{request}").click().run()
+    assert "A rejection needs a reason" not in html(test)
     assert "What you decided before" in html(open_page("Tom", "waiting"))
     mine = html(open_page("Ada", "requests"))
     assert "rejected" in mine
     assert "They called already" in mine
     assert "Tom Example" in mine
+
+
+def test_a_request_that_somebody_else_decided_says_so(desk: Desk, open_page: OpenPage) -> None:
+    request = sent(desk)
+    test = open_page("Tom", "waiting")
+    desk.services.actions.decide(desk.people["Tom"], request, False, "Called them")
+    test.button(key=f"Approve_{request}").click().run()
+    assert f"card_{request}" not in html(test)
+    assert 'role="alert"' in html(test)
+    test.run()
+    assert 'role="alert"' in html(test)
 
 
 def test_nobody_finds_their_own_request_waiting(desk: Desk, open_page: OpenPage) -> None:

@@ -61,6 +61,28 @@ async function copy(text) {
   area.remove();
 }
 
+// What was typed is sent when its field loses the focus. Were that when a press begins, the page could be drawn anew before the
+// press ends, a tenth of a second later, and the press would fall on nothing. So the field keeps the focus until then.
+const PRESSED = ".stButton button, .stFormSubmitButton button, .stDownloadButton button, a[data-sb]";
+const TYPED = ".stTextInput, .stTextArea, .stNumberInput";
+
+function typing(event) {
+  const pressed = event.target.closest?.(PRESSED);
+  const field = document.activeElement;
+  return pressed && !pressed.disabled && field?.closest(TYPED) ? { pressed, field } : null;
+}
+
+function pressBegins(event) {
+  if (event.button === 0 && typing(event)) event.preventDefault();
+}
+
+function pressEnds(event) {
+  const found = event.isTrusted && event.detail > 0 && typing(event);
+  if (!found) return;
+  found.field.blur();
+  found.pressed.focus();
+}
+
 export default function ({ data, setTriggerValue }) {
   const pressed = (event) => {
     if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -81,6 +103,8 @@ export default function ({ data, setTriggerValue }) {
     }
   };
   document.addEventListener("click", pressed);
+  document.addEventListener("mousedown", pressBegins, true);
+  document.addEventListener("click", pressEnds, true);
   document.addEventListener("scroll", scrolled, true);
   refresh();
   keepInSight();
@@ -94,6 +118,8 @@ export default function ({ data, setTriggerValue }) {
   watcher.observe(document.body, { childList: true, subtree: true });
   return () => {
     document.removeEventListener("click", pressed);
+    document.removeEventListener("mousedown", pressBegins, true);
+    document.removeEventListener("click", pressEnds, true);
     document.removeEventListener("scroll", scrolled, true);
     clearInterval(timer);
     watcher.disconnect();

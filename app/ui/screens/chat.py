@@ -48,14 +48,14 @@ def conversation(services: Services, person: Person) -> None:
     person = identity.still(services, person)
     reader = Reader(person.email, person.role, zone_of(st.context.timezone))
     desk = Desk(services, person, reader, st.query_params.get(OPEN, ""))
-    # The same five places in every run, so that nothing of the run before lingers while an answer arrives.
-    past, question, answer, after = st.container(), st.empty(), st.empty(), st.empty()
+    past = st.container()
     try:
         turns = _turns(desk, past)
     except NotFound as error:
-        _no_such_chat(error, after)
+        _no_such_chat(error, _places(desk, clear=True)[-1])
         return
     running = turns[-1] if turns and turns[-1].status == "running" else None
+    question, answer, after = _places(desk, clear=running is not None)
     left = ask_row.draw(services, person)
     if not turns:
         budget_line.draw(services, person, left)
@@ -71,6 +71,16 @@ def conversation(services: Services, person: Person) -> None:
         after_answer.draw(services, person, last)
         # A chat that has just begun cannot have sent anything yet.
         offers.draw(services, person, last, sent_before=len(turns) > 1 or running is None)
+
+
+def _places(desk: Desk, *, clear: bool) -> Sequence[DeltaGenerator]:
+    """For the last question, its answer and what comes after it: the same in every run. Cleared first for another chat, or on
+    demand, so that nothing of the run before lingers while an answer arrives. Else they are drawn over: what is cleared is
+    taken away from under whoever is pressing it, and what was unfolded folds up."""
+    other = st.session_state.get("drawn_chat") != desk.conversation_id
+    st.session_state["drawn_chat"] = desk.conversation_id
+    places = [st.container() for _ in range(3)]
+    return [place.empty() for place in places] if clear or other else places
 
 
 def _turns(desk: Desk, past: DeltaGenerator) -> Sequence[TurnView]:

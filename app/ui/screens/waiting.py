@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from app.ui.widgets.words import text, time_html, zone_of
 from app.wiring import Services
 
 REFRESH_S = 5
+TOLD_S = 60.0
 RISK_DOTS = {"low": "green", "medium": "amber", "high": "red"}
 BEFORE = 20
 
@@ -33,6 +35,9 @@ def _waiting(services: Services, person: Person) -> None:
         st.rerun()  # the number in the sidebar and the list below change too
     page.said()
     waiting = services.actions.waiting_for(person)
+    refused, error = _refused()
+    if error is not None and refused not in {row.id for row in waiting}:
+        page.trouble(error)
     if not waiting:
         page.blank(
             "Nothing waits for you",
@@ -66,6 +71,16 @@ def _card(services: Services, person: Person, row: ActionRequestRow) -> None:
                 on_click=_decide,
                 args=(services, person, row.id, approve, reason),
             )
+    refused, error = _refused()
+    if error is not None and refused == row.id:
+        page.trouble(error)
+
+
+def _refused() -> tuple[str, SwitchboardError | None]:
+    """Which request could not be decided a moment ago, and why. Told under its buttons, so that they do not move while somebody
+    presses them, and longer than until the page looks again."""
+    refused, error, at = st.session_state.get("refused") or ("", None, 0.0)
+    return (refused, error) if time.monotonic() - at < TOLD_S else ("", None)
 
 
 def _about(services: Services, row: ActionRequestRow) -> str:
@@ -111,9 +126,10 @@ def _decide(
             current, request_id, approve, str(st.session_state.get(reason) or "")
         )
     except SwitchboardError as error:
-        st.session_state["trouble"] = error
+        st.session_state["refused"] = request_id, error, time.monotonic()
     else:
         st.session_state["decided"] = True
+        st.session_state.pop("refused", None)
         page.say("Approved. It runs now." if approve else "Rejected. They see your reason.")
 
 

@@ -81,7 +81,7 @@ def _end_edit() -> None:
 
 def _edit(services: Services, person: Person, turn: TurnView) -> None:
     key = f"edited_{turn.id}"
-    with st.container(key="editor", border=True):
+    with st.form("editor"):
         st.text_area(
             "Your question",
             value=turn.question,
@@ -90,14 +90,14 @@ def _edit(services: Services, person: Person, turn: TurnView) -> None:
         )
         st.caption("The new answer takes the place of this one.")
         with st.container(horizontal=True):
-            st.button(
+            st.form_submit_button(
                 "Send again",
                 type="primary",
                 key="send_edit",
                 on_click=_send_edit,
                 args=(services, person, turn.id, key),
             )
-            st.button("Cancel", key="cancel_edit", on_click=_end_edit)
+            st.form_submit_button("Cancel", key="cancel_edit", on_click=_end_edit)
 
 
 def _send_edit(services: Services, person: Person, turn_id: str, key: str) -> None:

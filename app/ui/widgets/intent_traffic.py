@@ -71,7 +71,7 @@ def _label(
         name = st.text_input(
             "Or a new intent of them", placeholder="Canteen", key=f"new_{number}", width=260
         )
-        if st.button("Add to the draft", key=f"draft_{number}", disabled=not name.strip()):
+        if st.button("Add to the draft", key=f"draft_{number}"):
             do(lambda who: _draft(services, who, cluster, name), "It is in the draft.")
 
 
