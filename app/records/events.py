@@ -241,19 +241,24 @@ class GoldenSetChanged(EventBody):
     origin: str = ""
 
 
+RehearsalChange = Literal[
+    "started", "resumed", "finished", "stopped", "cancelled", "interrupted", "failed", "removed"
+]
+
+
 class RehearsalChanged(EventBody):
-    """A rehearsal of a draft began or ended; `subject` is the rehearsal. Its calls are `model_called` on its results."""
+    """A rehearsal of a draft began or ended; `subject` is the rehearsal. Its calls are `model_called` on its results. One that
+    was resumed has the answers and the cost of the one that it `continues`."""
 
     type: Literal["rehearsal_changed"] = "rehearsal_changed"
-    change: Literal[
-        "started", "finished", "stopped", "cancelled", "interrupted", "failed", "removed"
-    ]
+    change: RehearsalChange
     intent: str
     version: int
     questions: int
     verdicts: dict[str, int] = Field(default_factory=dict)
     judge: str = ""
     cost_usd: float = 0.0
+    continues: str = ""
 
 
 class DifficultyLearned(EventBody):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.budgets import Spender
@@ -33,11 +33,11 @@ AT_ONCE = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything one rehearsal needs."""
+    """Everything one rehearsal needs. `goldens` are what it asks, by their place in the set."""
 
     id: str
     person_id: str
-    goldens: tuple[Golden, ...]
+    goldens: Mapping[int, Golden]
     entry: RouteEntry
     before: RoutingTable
     after: RoutingTable
@@ -69,7 +69,7 @@ class Asking:
         """Until each was asked, or a budget has no room for the next."""
         room = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for position, golden in enumerate(self._plan.goldens):
+            for position, golden in self._plan.goldens.items():
                 group.create_task(self._question(position, golden, room))
 
     async def _question(self, position: int, golden: Golden, room: asyncio.Semaphore) -> None:

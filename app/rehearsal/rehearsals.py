@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -21,7 +21,7 @@ from app.db import Database
 from app.db.tables import RehearsalRow, RouteVersionRow
 from app.db.types import new_id
 from app.domain import Json, Person, now
-from app.errors import InputError
+from app.errors import InputError, SwitchboardError
 from app.records import Ledger
 from app.rehearsal.answers import GoodAnswers
 from app.rehearsal.apart import apart
@@ -44,6 +44,15 @@ class _Live:
 
     whole: asyncio.Task[None]
     work: asyncio.Task[None]
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What is left of a rehearsal that is over: the plan for it, and the ids of the results that still count."""
+
+    version: RouteVersionRow
+    planned: Plan
+    kept: list[str]
 
 
 class Rehearsals:
@@ -75,7 +84,7 @@ class Rehearsals:
         version = self._versions.get(version_id)
         planned = self._planned("", person, version, judge)
         return estimate(
-            planned.goldens,
+            list(planned.goldens.values()),
             planned.entry,
             (planned.before, planned.after),
             person,
@@ -87,25 +96,61 @@ class Rehearsals:
         """The id of the rehearsal that has begun. Raises NotFound, and InputError for an empty golden set, a version that is
         no draft or canary, a judge that may not be used, or while another rehearsal of the intent runs."""
         version = self._versions.get(version_id)
-        rehearsal_id = new_id("reh")
-        planned = self._planned(rehearsal_id, person, version, judge)
-        self.runs.open(
-            RehearsalRow(
-                id=rehearsal_id,
-                intent=version.intent,
-                version_id=version.id,
-                number=version.number,
-                before=_content(self._versions.in_use(version.intent)),
-                after=_content(version),
-                person_id=person.id,
-                judge=judge,
-                questions=len(planned.goldens),
-                started_at=self._clock(),
-                heartbeat_at=self._clock(),
-            )
-        )
+        planned = self._planned(new_id("reh"), person, version, judge)
+        self.runs.open(self._row(planned, version))
         self._turns.spawn(self._run(planned))
-        return rehearsal_id
+        return planned.id
+
+    def left(self, person: Person, row: RehearsalRow) -> int:
+        """How many questions `go_on` would ask; 0 where it may not."""
+        try:
+            return len(self._rest(person, row).planned.goldens)
+        except SwitchboardError:
+            return 0
+
+    def go_on(self, person: Person, rehearsal_id: str) -> str:
+        """Asks what a rehearsal that is over left unanswered, and what was added to the golden set or changed in it since. A
+        new rehearsal takes its place, with the answers that still count; its id. Raises NotFound, and InputError where it
+        was somebody else's, or a route has changed, so that the answers would not compare."""
+        rest = self._rest(person, self.runs.get(rehearsal_id))
+        if not rest.planned.goldens:
+            raise InputError("Every question was answered.", fix="Start a new rehearsal.")
+        self.runs.take_over(rehearsal_id, self._row(rest.planned, rest.version), rest.kept)
+        self._turns.spawn(self._run(rest.planned))
+        return rest.planned.id
+
+    def _rest(self, person: Person, row: RehearsalRow) -> _Rest:
+        if row.person_id != person.id:
+            raise InputError("Somebody else rehearsed it.", fix="Start a new rehearsal.")
+        if (
+            row.status == "running" or row.id in self._live
+        ):  # what is under way is paid for and kept first
+            raise InputError("It is running.", fix="Wait for it, or cancel it.")
+        version = self._versions.get(row.version_id)
+        used = _content(self._versions.in_use(row.intent))
+        if (row.before, row.after) != (used, _content(version)):
+            raise InputError("A route has changed since.", fix="Start a new rehearsal.")
+        planned = self._planned(new_id("reh"), person, version, row.judge)
+        answered = self.runs.answered(row.id)
+        known, wanted = set(answered.values()), set(planned.goldens.values())
+        asked = {n: golden for n, golden in planned.goldens.items() if golden not in known}
+        kept = [key for key, golden in answered.items() if golden in wanted]
+        return _Rest(version, replace(planned, goldens=asked), kept)
+
+    def _row(self, planned: Plan, version: RouteVersionRow) -> RehearsalRow:
+        return RehearsalRow(
+            id=planned.id,
+            intent=version.intent,
+            version_id=version.id,
+            number=version.number,
+            before=_content(self._versions.in_use(version.intent)),
+            after=_content(version),
+            person_id=planned.person_id,
+            judge=planned.judge,
+            questions=len(planned.goldens),
+            started_at=self._clock(),
+            heartbeat_at=self._clock(),
+        )
 
     def cancel(self, person: Person, rehearsal_id: str) -> None:
         """Ends the calls that are under way; what is done is kept. Harmless when it is over. Raises NotFound."""
@@ -127,7 +172,7 @@ class Rehearsals:
         stages = apart(self._turns.stages)
         if version.status not in ("draft", "canary"):
             raise InputError("Only a draft or a canary is rehearsed.", fix="Reload the page.")
-        goldens = tuple(Golden.of(row) for row in self.golden.of(version.intent))
+        goldens = dict(enumerate(map(Golden.of, self.golden.of(version.intent))))
         if not goldens:
             raise InputError("The golden set is empty.", fix="Add a question to it first.")
         if judge:

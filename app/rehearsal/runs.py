@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, cast
@@ -16,7 +16,7 @@ from app.db.tables import RehearsalResultRow, RehearsalRow
 from app.domain import Person, now
 from app.errors import InputError, NotFound
 from app.records import Ledger
-from app.records.events import RehearsalChanged
+from app.records.events import RehearsalChange, RehearsalChanged
 from app.rehearsal.golden import Golden
 from app.rehearsal.judge import Opinion
 from app.rehearsal.measure import Side, Verdict
@@ -60,14 +60,49 @@ class Runs:
         """Raises InputError while another one of the intent runs."""
         with self._database.write() as session:
             last = self._of(session, row.intent)
-            if any(self._status(one) == "running" for one in last):
-                raise InputError(
-                    "A rehearsal of this intent is running.", fix="Wait for it, or cancel it."
-                )
+            self._alone(last)
             for old in last[KEPT - 1 :]:
                 session.delete(old)
             session.add(row)
             self._record(session, row, "started")
+
+    def take_over(self, old_id: str, row: RehearsalRow, kept: Collection[str]) -> None:
+        """`row` goes on with one that is over: it gets the results `kept` and what all of it has cost, and the old one is gone,
+        so that a process that still believes to be at work on that keeps nothing more. Raises NotFound, and InputError while
+        another one of the intent runs."""
+        with self._database.write() as session:
+            old = _existing(session, old_id)
+            self._alone(self._of(session, row.intent))
+            if old.status == "running":
+                self._record(session, old, "interrupted", "system")
+            row.questions, row.done, row.cost_usd = (
+                row.questions + len(kept),
+                len(kept),
+                old.cost_usd,
+            )
+            session.add(row)
+            session.flush()
+            session.execute(
+                update(RehearsalResultRow)
+                .where(
+                    col(RehearsalResultRow.rehearsal_id) == old_id,
+                    col(RehearsalResultRow.id).in_(kept),
+                )
+                .values(rehearsal_id=row.id)
+            )
+            session.execute(delete(RehearsalRow).where(col(RehearsalRow.id) == old_id))
+            self._record(session, row, "resumed", continues=old_id)
+
+    def answered(self, rehearsal_id: str) -> dict[str, Golden]:
+        """What was asked and could be paid for, by the result's id."""
+        with self._database.read() as session:
+            rows = session.execute(
+                select(col(RehearsalResultRow.id), col(RehearsalResultRow.golden)).where(
+                    col(RehearsalResultRow.rehearsal_id) == rehearsal_id,
+                    col(RehearsalResultRow.verdict) != "unpaid",
+                )
+            ).all()
+        return {row[0]: _golden.validate_python(row[1]) for row in rows}
 
     def keep(self, rehearsal_id: str, position: int, result: Result) -> None:
         """One question is done, or as far as money reached. A run that was cancelled meanwhile keeps it too: it has been paid for."""
@@ -168,6 +203,12 @@ class Runs:
             self._record(session, row, "removed", actor.id)
             session.execute(delete(RehearsalRow).where(col(RehearsalRow.id) == rehearsal_id))
 
+    def _alone(self, rows: Iterable[RehearsalRow]) -> None:
+        if any(self._status(row) == "running" for row in rows):
+            raise InputError(
+                "A rehearsal of this intent is running.", fix="Wait for it, or cancel it."
+            )
+
     def _of(self, session: Session, intent: str) -> list[RehearsalRow]:
         return list(
             session.execute(
@@ -196,10 +237,9 @@ class Runs:
         self,
         session: Session,
         row: RehearsalRow,
-        change: Literal[
-            "started", "finished", "stopped", "cancelled", "interrupted", "failed", "removed"
-        ],
+        change: RehearsalChange,
         actor: str = "",
+        continues: str = "",
     ) -> None:
         self._ledger.append(
             session,
@@ -213,6 +253,7 @@ class Runs:
                 verdicts=_verdicts(session, row.id),
                 judge=row.judge,
                 cost_usd=round(row.cost_usd, 8),
+                continues=continues,
             ),
         )
 

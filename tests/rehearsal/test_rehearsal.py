@@ -15,11 +15,12 @@ from app.db.tables import (
     TurnRow,
     UsageFactRow,
 )
-from app.domain import DataClass, ModelCall, Role
+from app.domain import DataClass, ModelCall, Role, now
 from app.errors import InputError, NotFound
 from app.llm.scripted import ScriptedModel
-from app.rehearsal import Golden
+from app.rehearsal import Golden, Rehearsals
 from app.rehearsal.asking import AT_ONCE
+from app.rehearsal.runs import STALE
 from tests.chat.house import card
 from tests.rehearsal.conftest import LYON, TRAVEL, Stage
 
@@ -171,6 +172,82 @@ def test_a_run_whose_process_died_is_interrupted(stage: Stage) -> None:
         session.add(again)
     assert stage.rehearsals.runs.interrupt_stale(all_running=True) == 1
     assert stage.rehearsals.runs.get(row.id).status == "interrupted"
+
+
+def test_going_on_asks_what_was_added_and_changed_and_drops_what_was_removed(stage: Stage) -> None:
+    stage.golden(*(Golden(f"{LYON} {n}", must_say=("180 euros",)) for n in range(4)))
+    row = stage.rehearse("bad")
+    same, changed, removed, also_same = stage.rehearsals.golden.of(TRAVEL)
+    stage.rehearsals.golden.change(stage.noor, changed.id, Golden(changed.question))
+    stage.rehearsals.golden.remove(stage.noor, removed.id)
+    stage.golden(Golden(f"{LYON} 4"))
+    assert stage.rehearsals.left(stage.noor, row) == 2
+
+    again = stage.over(stage.rehearsals.go_on(stage.noor, row.id))
+    assert (again.status, again.questions, again.done) == ("finished", 4, 4)
+    found = [result.golden for result in stage.rehearsals.runs.results(stage.noor, again.id)]
+    assert [golden.question for golden in found] == [
+        same.question,
+        changed.question,
+        also_same.question,
+        f"{LYON} 4",
+    ]
+    assert [golden.must_say for golden in found] == [("180 euros",), (), ("180 euros",), ()]
+
+
+def test_two_runners_of_one_rehearsal_do_not_keep_twice(stage: Stage) -> None:
+    """The first process only seemed to be dead."""
+    stage.golden(*(Golden(f"{LYON} {n}") for n in range(2)))
+    started = stage.rehearsals.start(stage.noor, stage.draft("silent").id)
+    until = time.monotonic() + 90
+    while len(stage.faulty.requests) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    with pytest.raises(InputError, match="running"):
+        stage.rehearsals.go_on(stage.noor, started)
+    services = stage.house.services
+    elsewhere = Rehearsals(
+        services.database,
+        services.ledger,
+        services.versions,
+        services.turns,
+        services.identity.accounts.person,
+        services.intents.vectors,
+        lambda: now() + 2 * STALE,
+    )
+    again = elsewhere.go_on(stage.noor, started)
+    with pytest.raises(NotFound):
+        stage.rehearsals.runs.get(started)
+    stage.on_loop(stage.rehearsals.drain(10))
+    elsewhere.cancel(stage.noor, again)
+    stage.on_loop(elsewhere.drain(10))
+    row = stage.over(again)
+    assert (row.status, row.done) == ("cancelled", 0)
+    assert stage.rehearsals.runs.results(stage.noor, again) == []
+
+
+def test_one_that_would_not_compare_does_not_go_on(stage: Stage) -> None:
+    stage.golden()
+    row = stage.rehearse("bad")
+    with pytest.raises(InputError, match="Every question was answered"):
+        stage.rehearsals.go_on(stage.noor, row.id)
+    stage.golden(Golden(f"{LYON} 1"))
+    assert stage.rehearsals.left(stage.noor, row) == 1
+    other = stage.house.person("nadia", role=Role.ADMIN)
+    assert stage.rehearsals.left(other, row) == 0
+    with pytest.raises(InputError, match="Somebody else"):
+        stage.rehearsals.go_on(other, row.id)
+    stage.draft("same")
+    assert stage.rehearsals.left(stage.noor, row) == 0
+    with pytest.raises(InputError, match="route has changed"):
+        stage.rehearsals.go_on(stage.noor, row.id)
+    stage.draft("bad")
+    assert stage.rehearsals.left(stage.noor, row) == 1
+    draft = stage.house.services.versions.open_version(TRAVEL)
+    assert draft is not None
+    stage.house.services.versions.discard(stage.noor, draft.id)
+    assert stage.rehearsals.left(stage.noor, row) == 0
+    assert [one.id for one in stage.rehearsals.runs.of(TRAVEL)] == [row.id]
 
 
 def test_the_estimate_is_an_upper_bound_and_calls_nothing(stage: Stage) -> None:

@@ -171,6 +171,32 @@ def test_where_the_money_ends_it_stops_says_why_and_keeps_what_was_answered(stag
     assert spent(stage)[budget] == total + money.micro(again.cost_usd)
 
 
+def test_one_that_stopped_goes_on_and_asks_only_what_is_left(stage: Stage) -> None:
+    call = a_call(stage)
+    stage.golden(*questions(12))
+    budget = allot(stage, "person", stage.noor.id, call * 5 // 2)
+    row = stage.rehearse("good")
+    kept = {r.id: r for r in results(stage, row) if r.verdict != "unpaid"}
+    assert 0 < len(kept) == row.done < 12
+    assert stage.rehearsals.left(stage.noor, row) == 12 - row.done
+    stage.house.services.budgets.book.allot(stage.noor, "person", stage.noor.id, "month", 10.0)
+    asked = len(stage.server.timings)
+
+    again = stage.over(stage.rehearsals.go_on(stage.noor, row.id))
+    assert (again.status, again.questions, again.done) == ("finished", 12, 12)
+    assert len(stage.server.timings) - asked == 2 * (12 - row.done)
+    found = results(stage, again)
+    assert [r.golden.question for r in found] == [g.question for g in questions(12)]
+    assert {r.id: r for r in found if r.id in kept} == kept
+    assert again.cost_usd > row.cost_usd
+    assert spent(stage)[budget] == money.micro(again.cost_usd)
+    there = [one.id for one in stage.rehearsals.runs.of(TRAVEL)]
+    assert (again.id in there, row.id in there) == (True, False)
+    changes = [(e["change"], e["continues"], e["questions"]) for e in stage.house.events(again.id)]
+    assert changes == [("resumed", row.id, 12), ("finished", "", 12)]
+    assert stage.rehearsals.left(stage.noor, again) == 0
+
+
 def test_with_no_room_at_all_no_model_is_asked(stage: Stage) -> None:
     stage.golden(*questions(5))
     allot(stage, "company", "", 10)
@@ -389,9 +415,9 @@ def test_a_process_that_dies_in_the_middle_leaves_nothing_held_and_nothing_twice
         assert services.budgets.reservations.sweep(all_held=True) == 0  # nothing is paid twice
         late_again = ScriptedModel("late", answer=lambda _: ["It is 180 euros [1]."])
         stage = company(services, good(), late_again)
-        again = stage.over(stage.rehearsals.start(stage.noor, row.version_id))
-        assert (again.status, again.done) == ("finished", 4)
-        paid += money.micro(again.cost_usd)
+        again = stage.over(stage.rehearsals.go_on(stage.noor, row.id))
+        assert (again.status, again.done, again.questions) == ("finished", 4, 4)
+        paid += money.micro(again.cost_usd) - money.micro(row.cost_usd)
         found = sums(services).values()
         assert [(one.spent_micro, one.reserved_micro) for one in found] == [(paid, 0)] * 2
 

@@ -138,6 +138,15 @@ def test_a_draft_is_rehearsed_after_its_cost_was_shown(
         assert words in page
     assert "<b>How do I book a trip?</b>" in page
 
+    second = Golden("How do I book a hotel?")
+    desk.services.rehearsals.golden.add(noor, TRAVEL, second)
+    press(open_page("Noor", "admin_routes", id=TRAVEL), "Ask the 1 question left")
+    row = over(desk)
+    assert (row.status, row.questions, row.done) == ("finished", 2, 2)
+    page = html(open_page("Noor", "admin_routes", id=TRAVEL))
+    assert "2 of 2 done" in page
+    assert "<b>How do I book a hotel?</b>" in page
+
 
 def test_the_page_says_before_that_it_may_not_fit_and_after_why_it_stopped(
     desk: Desk, noor: Person, open_page: OpenPage
@@ -158,6 +167,8 @@ def test_the_page_says_before_that_it_may_not_fit_and_after_why_it_stopped(
         page = html(open_page("Noor", "admin_routes", id=TRAVEL))
         assert "stopped at a budget" in page
         assert "Your budget for this month has no room for another answer: $0.00001 of" in page
+        test = open_page("Noor", "admin_routes", id=TRAVEL)
+        assert "Ask the 4 questions left" in [button.label for button in test.button]
         with desk.services.database.write() as session:
             theirs = session.get(RehearsalRow, row.id)
             assert theirs is not None
@@ -167,6 +178,8 @@ def test_the_page_says_before_that_it_may_not_fit_and_after_why_it_stopped(
         assert "It stopped: a budget had no room." in page
         assert "Your budget" not in page
         assert "$0.00001 " not in page
+        test = open_page("Noor", "admin_routes", id=TRAVEL)
+        assert not [button for button in test.button if "left" in button.label]
     finally:
         book.remove(noor, budget.id)
 

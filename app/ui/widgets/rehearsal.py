@@ -13,7 +13,7 @@ from app.rehearsal import Result, results_csv, why_stopped
 from app.ui.widgets import page, rehearsal_html
 from app.ui.widgets.administration import permitted
 from app.ui.widgets.choices import told_apart
-from app.ui.widgets.words import exact, money, text, zone_of
+from app.ui.widgets.words import count, exact, money, text, zone_of
 from app.wiring import Services
 
 ENDS = {
@@ -150,6 +150,8 @@ def _past(
     results = services.rehearsals.runs.results(person, run.id)
     if run.status == "stopped":
         page.note("amber", "It stopped: a budget had no room.", _why_stopped(results))
+    if left := services.rehearsals.left(person, run):
+        _go_on(services, person, run, left)
     if run.person_id != person.id:
         page.note(
             "grey",
@@ -173,6 +175,21 @@ def _past(
             type="tertiary",
             on_click="ignore",
         )
+
+
+def _go_on(services: Services, person: Person, run: RehearsalRow, left: int) -> None:
+    if st.button(
+        f"Ask the {count(left, 'question')} left",
+        key=f"go_on_{run.id}",
+        help="Goes on where it ended. What was answered is kept and not asked again.",
+    ):
+        try:
+            services.rehearsals.go_on(permitted(services, person, "models"), run.id)
+        except SwitchboardError as error:
+            page.trouble(error)
+            return
+        st.session_state.pop("rehearsal", None)
+        st.rerun()
 
 
 def _head(run: RehearsalRow, name: str, labels: Mapping[str, str]) -> str:
