@@ -143,7 +143,7 @@ def test_a_source_that_is_away_is_told_in_words_and_can_be_paused_resumed_and_re
     (tmp_path / "elsewhere").rename(folder)
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    page.get_by_role("button", name="Sync now").click()
+    synced(page, reading_desk)
     expect(page.get_by_text("Up to date.").first).to_be_visible()
 
     page.get_by_text("Remove", exact=True).last.click()
