@@ -6,8 +6,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from app.db import Database, migrate
 from app.db.tables import PersonPrincipalRow, PersonRow
@@ -16,6 +18,7 @@ from app.records import Ledger
 from app.settings import Settings
 
 MakePerson = Callable[..., Person]
+BROWSER = "tests/browser"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -23,6 +26,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         text = report.longreprtext.splitlines()[-40:]
         print("", f"FAILED {report.nodeid} ({report.when})", *text, sep="\n", flush=True)
+
+
+class _Scheduling(LoadFileScheduling):
+    """A file is one piece of work, and so is all of tests/browser: two browsers with their servers at once slow each other down
+    to where a test waits in vain, and each worker would start its own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return BROWSER if file.startswith(f"{BROWSER}/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling | None:
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from connectors import toml_faults
 from connectors.contract import Access
 from connectors.folder.globs import matches
 
@@ -98,9 +99,8 @@ def parse_access(content: bytes, name: str) -> AccessFile | Broken:
     try:
         return AccessFile.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Broken(name, f"'{where}' is wrong: {first['msg']}.")
+        place, words = toml_faults.first(error)
+        return Broken(name, f"'{toml_faults.named(place)}' is wrong: {words}.")
     except tomllib.TOMLDecodeError as error:
         return Broken(name, f"It is not valid TOML: {error}.")
     except (UnicodeDecodeError, RecursionError) as error:

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from connectors import toml_faults
 from connectors.contract import DataClassName
 
 Mime = Literal[
@@ -141,10 +142,9 @@ def parse_kinds(text: str) -> tuple[Kind, ...]:
 
 
 def _where(error: ValidationError) -> str:
-    """`[[kind]] 2, cursor: Field required`."""
-    first = error.errors(include_input=False, include_url=False)[0]
-    place = [part for part in first["loc"] if part != "kind"]
+    """`[[kind]] 2, cursor: it is missing`."""
+    where, words = toml_faults.first(error)
+    place = [part for part in where if part != "kind"]
     number = f" {place[0] + 1}" if place and isinstance(place[0], int) else ""
     field = ".".join(str(part) for part in place[1:] if not isinstance(part, int))
-    message = first["msg"].removeprefix("Value error, ")
-    return f"[[kind]]{number}{', ' + field if field else ''}: {message}"
+    return f"[[kind]]{number}{', ' + field if field else ''}: {words}"

@@ -279,15 +279,15 @@ def test_entries_that_admit_nobody_are_counted(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (('id = "id"', ""), "[[kind]] 1, id: Field required"),
-        (('cursor = "at"', 'cursr = "at"'), "[[kind]] 1, cursr: Extra inputs are not permitted"),
+        (('id = "id"', ""), "[[kind]] 1, id: it is missing"),
+        (('cursor = "at"', 'cursr = "at"'), "[[kind]] 1, cursr: there is no such setting"),
         (('name = "notes"', 'name = "My notes"'), "[[kind]] 1, name:"),
         (('"SELECT * FROM note"', '"DELETE FROM note"'), "[[kind]] 1, query: a query begins with SELECT"),
         (('deleted = "gone"', 'link = "javascript:x"'), "[[kind]] 1, link: a link begins with https://"),
         (('deleted = "gone"', 'reader_check = "SELECT 1"'), "must use :id and :email"),
         (("[[kind]]", "[[kind"), "not valid TOML"),
         (("[[kind]]", KIND + "[[kind]]"), "two kinds are named 'notes'"),
-        ((KIND, ""), "[[kind]]: Field required"),
+        ((KIND, ""), "[[kind]]: it is missing"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_kinds_says_where(

@@ -35,7 +35,6 @@ ADA = Person("p", "ada@example.test", "Ada", Role.EMPLOYEE, "", frozenset({EVERY
 pytestmark = [
     pytest.mark.skipif(not HANDBOOK.is_dir(), reason=f"no handbook at {HANDBOOK}"),
     pytest.mark.timeout(400),
-    pytest.mark.xdist_group("handbook"),
 ]
 
 QUESTIONS = {
