@@ -122,9 +122,9 @@ class Rehearsals:
     def _rest(self, person: Person, row: RehearsalRow) -> _Rest:
         if row.person_id != person.id:
             raise InputError("Somebody else rehearsed it.", fix="Start a new rehearsal.")
-        if (
-            row.status == "running" or row.id in self._live
-        ):  # what is under way is paid for and kept first
+        live = self._live.get(row.id)
+        asking = live is not None and not live.work.done()  # cancelled, and not yet paid for
+        if row.status == "running" or asking:
             raise InputError("It is running.", fix="Wait for it, or cancel it.")
         version = self._versions.get(row.version_id)
         used = _content(self._versions.in_use(row.intent))
