@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-TEXT, NUMBER = ("string_type", "path_type"), ("int_", "float_")
-LISTS = ("tuple_type", "list_type", "set_type", "frozen_set_type")
-TABLES = ("model_type", "model_attributes_type", "dict_type")
+TEXT, NUMBER = "string_type", "int_"
+LISTS = ("tuple_type", "frozen_set_type")
+TABLE = "model_type"
 
 
 def first(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
@@ -30,7 +30,7 @@ def _words(problem: ErrorDetails) -> str:
         return "there is no such setting; look for a slip in its name"
     if kind == "literal_error":
         return f"it must be one of {bounds['expected'].replace(' or ', ', ')}"
-    if kind in TEXT:
+    if kind == TEXT:
         return "it must be text in quotes"
     if kind.startswith("bool"):
         return "it must be true or false, without quotes"
@@ -38,7 +38,7 @@ def _words(problem: ErrorDetails) -> str:
         return "it must be a whole number, without quotes"
     if kind in LISTS:
         return 'it must be a list, such as ["one", "two"]'
-    if kind in TABLES:
+    if kind == TABLE:
         return "it must be a table, with a heading in brackets of its own"
     if kind in ("string_too_short", "too_short"):
         return "it is empty"

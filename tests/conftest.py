@@ -37,6 +37,7 @@ class _Scheduling(LoadFileScheduling):
         return BROWSER if file.startswith(f"{BROWSER}/") else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling | None:
     return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 

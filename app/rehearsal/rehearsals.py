@@ -81,16 +81,11 @@ class Rehearsals:
 
     def estimate(self, person: Person, version_id: str, judge: str = "") -> Estimate:
         """What `start` would ask and may cost. Raises NotFound and InputError as `start` does."""
-        version = self._versions.get(version_id)
-        planned = self._planned("", person, version, judge)
-        return estimate(
-            list(planned.goldens.values()),
-            planned.entry,
-            (planned.before, planned.after),
-            person,
-            planned.stages,
-            judge,
-        )
+        return _estimated(self._planned("", person, self._versions.get(version_id), judge), person)
+
+    def estimate_rest(self, person: Person, rehearsal_id: str) -> Estimate:
+        """The same of `go_on`. Raises what that does."""
+        return _estimated(self._rest(person, self.runs.get(rehearsal_id)).planned, person)
 
     def start(self, person: Person, version_id: str, judge: str = "") -> str:
         """The id of the rehearsal that has begun. Raises NotFound, and InputError for an empty golden set, a version that is
@@ -206,6 +201,17 @@ class Rehearsals:
         finally:
             work.cancel()
             self._live.pop(planned.id, None)
+
+
+def _estimated(planned: Plan, person: Person) -> Estimate:
+    return estimate(
+        list(planned.goldens.values()),
+        planned.entry,
+        (planned.before, planned.after),
+        person,
+        planned.stages,
+        planned.judge,
+    )
 
 
 def _end(rehearsal_id: str, work: asyncio.Task[None], till: Till) -> End:

@@ -377,20 +377,22 @@ def test_fifty_at_once_are_admitted_as_far_as_the_budget_reaches_and_not_a_step_
             refused = [live for live in lives if live.wait_done(0.05)]
         shared.loop.call_soon_threadsafe(model.go.set)
         assert all(live.wait_done(90) for live in lives)
-    views = [
-        shared.services.chats.turn(who, live.turn_id)
-        for who, live in zip(people, lives, strict=True)
-    ]
-    ends = Counter(
-        "no room" if "budget" in view.error else view.error or view.status for view in views
-    )
-    assert (model.asked, ends) == (10, {"no room": TOGETHER - 10, "finished": 10})
-    spent = sum(cost(view) for view in views)
-    while limit - spent >= each:  # nobody is refused while there is room…
-        view = shared.ask(people[0], LYON)
-        assert view.status == "finished"
-        spent += cost(view)
-    assert shared.ask(people[0], LYON).status == "failed"  # …and nobody admitted once there is none
+        views = [
+            shared.services.chats.turn(who, live.turn_id)
+            for who, live in zip(people, lives, strict=True)
+        ]
+        ends = Counter(
+            "no room" if "budget" in view.error else view.error or view.status for view in views
+        )
+        assert (model.asked, ends) == (10, {"no room": TOGETHER - 10, "finished": 10})
+        spent = sum(cost(view) for view in views)
+        while limit - spent >= each:  # nobody is refused while there is room…
+            view = shared.ask(people[0], LYON)
+            assert view.status == "finished"
+            spent += cost(view)
+        assert (
+            shared.ask(people[0], LYON).status == "failed"
+        )  # …and nobody admitted once there is none
     total = sums(shared)[budget, "company"]
     assert (total.spent_micro, total.reserved_micro) == (spent, 0)
     assert limit - each < spent <= limit

@@ -140,7 +140,11 @@ def test_a_draft_is_rehearsed_after_its_cost_was_shown(
 
     second = Golden("How do I book a hotel?")
     desk.services.rehearsals.golden.add(noor, TRAVEL, second)
-    press(open_page("Noor", "admin_routes", id=TRAVEL), "Ask the 1 question left")
+    before = over(desk).id
+    test = press(open_page("Noor", "admin_routes", id=TRAVEL), "Ask the 1 question left…")
+    assert "1 question, 2 calls, at most" in html(test)
+    assert over(desk).id == before
+    press(test, "Go on")
     row = over(desk)
     assert (row.status, row.questions, row.done) == ("finished", 2, 2)
     page = html(open_page("Noor", "admin_routes", id=TRAVEL))
@@ -168,7 +172,7 @@ def test_the_page_says_before_that_it_may_not_fit_and_after_why_it_stopped(
         assert "stopped at a budget" in page
         assert "Your budget for this month has no room for another answer: $0.00001 of" in page
         test = open_page("Noor", "admin_routes", id=TRAVEL)
-        assert "Ask the 4 questions left" in [button.label for button in test.button]
+        assert "Ask the 4 questions left…" in [button.label for button in test.button]
         with desk.services.database.write() as session:
             theirs = session.get(RehearsalRow, row.id)
             assert theirs is not None

@@ -9,7 +9,7 @@ import streamlit as st
 from app.db.tables import RehearsalRow, RouteVersionRow
 from app.domain import Person
 from app.errors import SwitchboardError
-from app.rehearsal import Result, results_csv, why_stopped
+from app.rehearsal import Estimate, Result, results_csv, why_stopped
 from app.ui.widgets import page, rehearsal_html
 from app.ui.widgets.administration import permitted
 from app.ui.widgets.choices import told_apart
@@ -79,20 +79,23 @@ def _begin(
                 st.session_state[key] = (judge, found)
     planned = st.session_state.get(key)
     if planned is not None and planned[0] == judge:
-        found = planned[1]
-        st.html(rehearsal_html.estimate_html(found, labels, _unpriced(services, found.models)))
-        if found.short:
-            page.note(
-                "amber",
-                "It may not fit.",
-                f"{found.short} It stops where there is no room, and what was answered is kept.",
-            )
+        _costs(services, planned[1], labels)
         with st.container(horizontal=True):
             if st.button("Start the rehearsal", type="primary", key="start_rehearsal"):
                 _start(services, person, version, judge)
             if st.button("Not now", key="no_rehearsal"):
                 st.session_state.pop(key)
                 st.rerun()
+
+
+def _costs(services: Services, found: Estimate, labels: Mapping[str, str]) -> None:
+    st.html(rehearsal_html.estimate_html(found, labels, _unpriced(services, found.models)))
+    if found.short:
+        page.note(
+            "amber",
+            "It may not fit.",
+            f"{found.short} It stops where there is no room, and what was answered is kept.",
+        )
 
 
 def _start(services: Services, person: Person, version: RouteVersionRow, judge: str) -> None:
@@ -151,7 +154,7 @@ def _past(
     if run.status == "stopped":
         page.note("amber", "It stopped: a budget had no room.", _why_stopped(results))
     if left := services.rehearsals.left(person, run):
-        _go_on(services, person, run, left)
+        _go_on(services, person, run, left, labels)
     if run.person_id != person.id:
         page.note(
             "grey",
@@ -177,19 +180,36 @@ def _past(
         )
 
 
-def _go_on(services: Services, person: Person, run: RehearsalRow, left: int) -> None:
+def _go_on(
+    services: Services, person: Person, run: RehearsalRow, left: int, labels: Mapping[str, str]
+) -> None:
+    key = f"rest_{run.id}"
     if st.button(
-        f"Ask the {count(left, 'question')} left",
-        key=f"go_on_{run.id}",
-        help="Goes on where it ended. What was answered is kept and not asked again.",
+        f"Ask the {count(left, 'question')} left…",
+        key=f"look_{run.id}",
+        help="Goes on where it ended; what was answered is kept. Asks nothing yet: first what it costs.",
     ):
         try:
-            services.rehearsals.go_on(permitted(services, person, "models"), run.id)
+            with st.spinner("Searching for each question…"):
+                st.session_state[key] = services.rehearsals.estimate_rest(person, run.id)
         except SwitchboardError as error:
             page.trouble(error)
-            return
-        st.session_state.pop("rehearsal", None)
-        st.rerun()
+    found: Estimate | None = st.session_state.get(key)
+    if found is None or found.questions != left:
+        return
+    _costs(services, found, labels)
+    with st.container(horizontal=True):
+        if st.button("Go on", type="primary", key=f"go_on_{run.id}"):
+            try:
+                services.rehearsals.go_on(permitted(services, person, "models"), run.id)
+            except SwitchboardError as error:
+                page.trouble(error)
+                return
+            st.session_state.pop("rehearsal", None)
+            st.rerun()
+        if st.button("Not now", key=f"not_on_{run.id}"):
+            st.session_state.pop(key)
+            st.rerun()
 
 
 def _head(run: RehearsalRow, name: str, labels: Mapping[str, str]) -> str:
